@@ -1,0 +1,61 @@
+# make help lists the targets. Go alone is enough for run, build and check;
+# test and lint fetch what they need besides (see .ci/setup).
+
+SHELL := /usr/bin/env bash
+.SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS += --no-builtin-rules
+.DEFAULT_GOAL := help
+
+STATICCHECK := .tools/staticcheck-0.8.2
+DATA ?= ./data
+
+# The package whose tests drive the whole program; it runs alone, without the
+# race detector, because it measures and kills.
+E2E := ./internal/e2e/...
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+.PHONY: run
+run: ## serve a demo organization from ./data (DATA=DIR for another folder)
+	@echo 'Compiling Gatehouse; the first time this takes about a minute.'
+	@go build -trimpath -o bin/gatehouse ./cmd/gatehouse
+	@exec bin/gatehouse serve --data $(DATA) --demo
+
+.PHONY: build
+build: ## build bin/gatehouse
+	go build -trimpath -o bin/gatehouse ./cmd/gatehouse
+
+.PHONY: check
+check: lint ## lint and the quick tests: two minutes at most
+	go test -short -timeout 5m ./...
+
+.PHONY: test
+test: tools lint ## everything: installs what the tests need, races, crashes, the browser; ten minutes at most
+	@result=0; packages=$$(go list ./... | grep -v '/internal/e2e'); \
+	echo 'go test -race (all but internal/e2e)'; \
+	go test -race -timeout 15m $$packages || result=$$?; \
+	echo 'go test $(E2E)'; \
+	go test -timeout 15m $(E2E) || result=$$?; \
+	exit $$result
+
+.PHONY: bench
+bench: ## rates, latencies, CPU, memory and capacity units
+	go test -run '^$$' -bench . -p 1 -timeout 60m ./...
+
+.PHONY: lint
+lint: $(STATICCHECK) ## gofmt, vet, staticcheck
+	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "gofmt -w $$unformatted"; exit 1; fi
+	go vet ./...
+	$(STATICCHECK) ./...
+
+.PHONY: tools
+tools: $(STATICCHECK) ## install what the tests need beside Go
+	@.ci/setup
+
+# Named by its version, so that another version is another file.
+$(STATICCHECK):
+	@echo 'Building staticcheck; once, about half a minute.'
+	@GOBIN='$(CURDIR)/.tools' go install honnef.co/go/tools/cmd/staticcheck@v0.8.2
+	@mv .tools/staticcheck $@
