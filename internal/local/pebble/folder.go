@@ -1,0 +1,219 @@
+package pebble
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	engine "github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/bloom"
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"gatehouse/internal/table"
+)
+
+// The marker is a file of our own: with it in the folder, an engine that finds
+// no store there has lost it and must not begin a new one. Its second line
+// tells the schema, which counts the forms of keys and records.
+const (
+	marker     = "GATEHOUSE"
+	markerHead = "gatehouse store\nschema "
+	schema     = "1"
+)
+
+// openFolder takes the folder and opens the engine in it.
+func (t *Table) openFolder() (err error) {
+	t.fs = privateFS{t.o.FS}
+	if t.o.FS == nil {
+		t.fs = privateFS{vfs.Default}
+	}
+	if err := t.fs.MkdirAll(t.dir, 0o700); err != nil {
+		return fmt.Errorf("make the store's folder: %w", err)
+	}
+	if t.o.FS == nil {
+		if err := os.Chmod(t.dir, 0o700); err != nil {
+			return fmt.Errorf("close the store's folder to others: %w", err)
+		}
+	}
+	if t.lock, err = engine.LockDirectory(t.dir, t.fs); err != nil {
+		var file *os.PathError
+		switch {
+		case full(err):
+			return fmt.Errorf("lock the store's folder: %w: %w", table.ErrFull, err)
+		case errors.As(err, &file): // the lock's file could not be made
+			return fmt.Errorf("lock the store's folder: %w", err)
+		}
+		return fmt.Errorf("lock the store's folder: %w (%w)", ErrServed, err)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, closeEngine(t.db), t.lock.Close())
+			t.db = nil
+		}
+	}()
+	made, err := t.readMarker()
+	if err != nil {
+		return err
+	}
+	if !made {
+		return t.make()
+	}
+	if err := t.openEngine(); err != nil {
+		return err
+	}
+	return t.feed.load(t.db)
+}
+
+// readMarker reports whether the folder holds a store of ours.
+func (t *Table) readMarker() (bool, error) {
+	f, err := t.fs.Open(t.fs.PathJoin(t.dir, marker))
+	if errors.Is(err, os.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("open the store's marker: %w", err)
+	}
+	b, err := io.ReadAll(io.LimitReader(f, 1000))
+	if err = errors.Join(err, f.Close()); err != nil {
+		return false, fmt.Errorf("read the store's marker: %w", err)
+	}
+	rest, ours := strings.CutPrefix(string(b), markerHead)
+	if !ours {
+		return false, fmt.Errorf("%w: its file %s is not one of ours", ErrSchema, marker)
+	}
+	if got := strings.TrimSpace(rest); got != schema {
+		return false, fmt.Errorf("%w: it has schema %q, known is %q; open it with the gatehouse that wrote it", ErrSchema, got, schema)
+	}
+	return true, nil
+}
+
+// make makes a new store. The marker comes last, so that a crash before it
+// leaves a folder that is taken for new again; no commit came between.
+func (t *Table) make() error {
+	names, err := t.fs.List(t.dir)
+	if err != nil {
+		return fmt.Errorf("list the store's folder: %w", err)
+	}
+	for _, name := range names {
+		if filepath.Ext(name) == ".sst" {
+			return fmt.Errorf("%w: there is data in the folder and no file %s", ErrLost, marker)
+		}
+	}
+	if err := t.room(); err != nil {
+		return err
+	}
+	o := t.engineOptions()
+	if t.db, err = engine.Open(t.dir, o); err != nil {
+		return t.openFailed(err)
+	}
+	if empty, err := isEmpty(t.db); err != nil || !empty {
+		return errors.Join(err, fmt.Errorf("%w: there are commits in the folder and no file %s", ErrLost, marker))
+	}
+	return t.writeMarker(t.dir)
+}
+
+func isEmpty(db *engine.DB) (bool, error) {
+	it, err := db.NewIter(nil)
+	if err != nil {
+		return false, err
+	}
+	found := it.First()
+	return !found, errors.Join(it.Error(), it.Close())
+}
+
+func (t *Table) writeMarker(dir string) (err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("write the store's marker: %w", err)
+		}
+	}()
+	path := t.fs.PathJoin(dir, marker)
+	f, err := t.fs.Create(path+".new", vfs.WriteCategoryUnspecified)
+	if err != nil {
+		return err
+	}
+	_, err = io.WriteString(f, markerHead+schema+"\n")
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	if err := t.fs.Rename(path+".new", path); err != nil {
+		return err
+	}
+	d, err := t.fs.OpenDir(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// openEngine opens the engine of a store that was made, for reading only if
+// there is no room to write. The caller holds the gate, or is Open.
+func (t *Table) openEngine() error {
+	o := t.engineOptions()
+	o.ErrorIfNotExists = true
+	db, err := openGuarded(t.dir, o)
+	if err != nil && full(err) {
+		t.log.Error("the disk is full: the store is open for reading only until there is room", "error", err)
+		o = t.engineOptions()
+		o.ErrorIfNotExists, o.ReadOnly = true, true
+		db, err = openGuarded(t.dir, o)
+		t.readOnly = true
+	} else {
+		t.readOnly = false
+	}
+	if err != nil {
+		return t.openFailed(err)
+	}
+	t.db = db
+	return nil
+}
+
+// openGuarded makes an error of what the engine calls fatal while it opens.
+func openGuarded(dir string, o *engine.Options) (db *engine.DB, err error) {
+	defer recoverFatal(&err)
+	return engine.Open(dir, o)
+}
+
+func (t *Table) openFailed(err error) error {
+	switch {
+	case full(err):
+		return fmt.Errorf("open the store: %w: %w", table.ErrFull, err)
+	case errors.Is(err, engine.ErrDBDoesNotExist):
+		return fmt.Errorf("open the store: %w: its manifest is missing; restore the folder from a backup", ErrLost)
+	case errors.Is(err, os.ErrNotExist):
+		return fmt.Errorf("open the store: %w: %w; restore the folder from a backup", ErrLost, err)
+	case engine.IsCorruptionError(err):
+		return fmt.Errorf("open the store: %w: %w; restore the folder from a backup", ErrDamaged, err)
+	}
+	return fmt.Errorf("open the store: %w", err)
+}
+
+// engineOptions are those of every opening.
+func (t *Table) engineOptions() *engine.Options {
+	o := &engine.Options{
+		FS:                 t.fs,
+		Lock:               t.lock,
+		Logger:             t.events,
+		EventListener:      t.events.listener(),
+		FormatMajorVersion: engine.FormatNewest, // older ones lose commits behind a damaged byte of the log without a word
+		CacheSize:          t.o.CacheSize,
+		MemTableSize:       t.o.MemTableSize,
+		// Four: a burst goes on while one table is being flushed.
+		MemTableStopWritesThreshold: 4,
+	}
+	// A creation looks for many keys that are not there; filters spare it the
+	// blocks.
+	for i := range o.Levels {
+		o.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
+	}
+	return o
+}
+
+// privateFS makes folders that are closed to other users, whoever asks.
+type privateFS struct{ vfs.FS }
+
+func (p privateFS) MkdirAll(dir string, _ os.FileMode) error { return p.FS.MkdirAll(dir, 0o700) }
+func (p privateFS) Unwrap() vfs.FS                           { return p.FS }
