@@ -1,0 +1,297 @@
+package filter
+
+import (
+	"strconv"
+
+	"gatehouse/internal/fault"
+	"gatehouse/internal/scim/schema"
+	"gatehouse/internal/scim/value"
+)
+
+// Bound is a filter whose paths are resolved in a resource type. It may be
+// used concurrently.
+type Bound struct {
+	root node
+	uses []string
+}
+
+// Bind resolves the paths of e. A complex attribute that is named without a
+// sub-attribute is compared by its `value` (`members eq`, `emails co`). An
+// unknown attribute has no value in Compat and is refused otherwise. Errors are
+// *fault.Error, Invalid with invalidFilter.
+func Bind(e Expr, rt *schema.ResourceType, m schema.Mode) (*Bound, error) {
+	b := binder{rt: rt, mode: m, lenient: m == schema.Compat}
+	root, err := b.bind(e)
+	if err != nil {
+		return nil, err
+	}
+	return &Bound{root, b.uses}, nil
+}
+
+// BindElement resolves a filter over the values of one attribute, as it stands
+// in brackets: Match is given one value of the attribute. An unknown
+// sub-attribute is refused in every mode, since a PATCH that selects by it
+// would quietly do nothing.
+func BindElement(e Expr, ref schema.Ref, m schema.Mode) (*Bound, error) {
+	b := binder{mode: m, of: &ref}
+	root, err := b.bind(e)
+	if err != nil {
+		return nil, err
+	}
+	return &Bound{root, nil}, nil
+}
+
+// Equality is a condition that every match fulfils: the attribute at the
+// canonical path (a complex one by its sub-attribute "value") equals Value.
+type Equality struct {
+	Path  string // "userName", "emails.value", "urn:…:User:employeeNumber"
+	Value string // as written; to be folded where the attribute is not caseExact
+}
+
+// Equalities returns the conditions of the form `attribute eq "string"` among
+// the terms of the outermost `and`, those within brackets included: a resource
+// that does not fulfil all of them does not match. Several on a multi-valued
+// attribute may speak of different values.
+func (b *Bound) Equalities() []Equality { return equalities(nil, b.root) }
+
+func equalities(list []Equality, n node) []Equality {
+	switch n := n.(type) {
+	case all:
+		for _, t := range n {
+			list = equalities(list, t)
+		}
+	case *element:
+		return equalities(list, n.inner)
+	case *comparison:
+		if n.op == Eq && !n.null && n.isText() {
+			list = append(list, Equality{n.ref.Path(), n.text})
+		}
+	}
+	return list
+}
+
+// Terms returns the sub-attributes that a value must have, and with what, to
+// fulfil the filter: those compared by `eq` among the terms of the outermost
+// `and`. only reports whether the filter says nothing else, so that PATCH can
+// make an element that it would have found.
+func (b *Bound) Terms() (terms []value.Member, only bool) {
+	list, ok := b.root.(all)
+	if !ok {
+		list = all{b.root}
+	}
+	only = true
+	for _, t := range list {
+		if c, ok := t.(*comparison); ok && c.op == Eq && !c.null && c.ref.Sub != nil {
+			terms = append(terms, value.M(c.ref.Sub.Name, c.with))
+			continue
+		}
+		only = false
+	}
+	return terms, only
+}
+
+// Uses reports whether the filter looks at the attribute with the name, one of
+// the resource type's own.
+func (b *Bound) Uses(name string) bool {
+	for _, u := range b.uses {
+		if u == name {
+			return true
+		}
+	}
+	return false
+}
+
+type binder struct {
+	rt      *schema.ResourceType
+	mode    schema.Mode
+	lenient bool        // an unknown attribute has no value
+	of      *schema.Ref // inside brackets: the attribute whose values are meant
+	uses    []string
+}
+
+func refuse(format string, args ...any) error {
+	return fault.New(fault.Invalid, fault.InvalidFilter, format, args...)
+}
+
+func (b *binder) bind(e Expr) (node, error) {
+	switch e := e.(type) {
+	case And:
+		list, err := b.list(e.Terms)
+		return all(list), err
+	case Or:
+		list, err := b.list(e.Terms)
+		return some(list), err
+	case Not:
+		n, err := b.bind(e.Term)
+		return not{n}, err
+	case Compare:
+		return b.compare(e.Path, e.Op, e.With)
+	case Element:
+		return b.element(e)
+	}
+	return nil, refuse("The filter is empty.")
+}
+
+func (b *binder) list(terms []Expr) ([]node, error) {
+	out := make([]node, len(terms))
+	for i, t := range terms {
+		var err error
+		if out[i], err = b.bind(t); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// resolve finds the attribute of a path; false for one that is unknown.
+func (b *binder) resolve(path string) (schema.Ref, bool) {
+	if b.of == nil {
+		r, ok := b.rt.Resolve(path, b.mode)
+		if ok && r.URN == "" && r.Attr != nil {
+			b.uses = append(b.uses, r.Attr.Name)
+		}
+		return r, ok
+	}
+	if sub := b.of.Attr.Find(path); sub != nil {
+		return b.of.In(sub), true
+	}
+	// A value without sub-attributes goes by the name "value".
+	return *b.of, b.of.Attr.Type != schema.Complex && path == "value"
+}
+
+func (b *binder) element(e Element) (node, error) {
+	ref, ok := b.resolve(e.Path)
+	switch {
+	case !ok && b.lenient:
+		return nothing{}, nil
+	case !ok:
+		return nil, refuse("%.128q is no attribute that could be compared.", e.Path)
+	case ref.Attr == nil || ref.Sub != nil || ref.Attr.Type != schema.Complex && !ref.Attr.MultiValued:
+		return nil, refuse("%.128q has no values to choose from in brackets.", e.Path)
+	}
+	in := binder{rt: b.rt, mode: b.mode, lenient: b.lenient, of: &ref}
+	inner, err := in.bind(e.Filter)
+	if err != nil {
+		return nil, err
+	}
+	if e.Sub != "" {
+		n, err := in.compare(e.Sub, e.Op, e.With)
+		if err != nil {
+			return nil, err
+		}
+		inner = all{inner, n}
+	}
+	return &element{ref, inner}, nil
+}
+
+func (b *binder) compare(path string, op Op, with value.Value) (node, error) {
+	ref, ok := b.resolve(path)
+	switch {
+	case !ok && b.lenient:
+		// It has no value, which is a match for "not equal" and for null only.
+		if op == Ne && with.Kind() != value.Null || op == Eq && with.Kind() == value.Null {
+			return not{nothing{}}, nil
+		}
+		return nothing{}, nil
+	case !ok:
+		return nil, refuse("%.128q is no attribute that could be compared.", path)
+	}
+	n := &comparison{ref: ref, op: op, with: with, local: b.of != nil}
+	if op == Pr {
+		return n, nil
+	}
+	if with.Kind() == value.Null {
+		if op != Eq && op != Ne {
+			return nil, refuse("%s can be compared with null by eq and ne only.", path)
+		}
+		n.null = true
+		return n, nil
+	}
+	if ref.Attr == nil {
+		return nil, refuse("%s is an extension: name an attribute of it.", ref.Path())
+	}
+	if leaf := ref.Leaf(); leaf.Type == schema.Complex {
+		sub := leaf.Find("value")
+		if sub == nil {
+			return nil, refuse("%s has parts: name one of them, such as %s.%s.", ref.Path(), ref.Path(), leaf.Sub[0].Name)
+		}
+		n.ref = ref.In(sub)
+	}
+	return n, b.literal(n)
+}
+
+// literal brings the literal into the attribute's type.
+func (b *binder) literal(n *comparison) error {
+	leaf, path := n.ref.Leaf(), n.ref.Path()
+	ordering := n.op == Gt || n.op == Ge || n.op == Lt || n.op == Le
+	part := n.op == Co || n.op == Sw || n.op == Ew
+	switch leaf.Type {
+	case schema.Boolean:
+		if ordering || part {
+			return refuse("%s is true or false: it cannot be compared by %s.", path, n.op)
+		}
+		// Entra sends `primary eq "True"`.
+		if t, ok := schema.ReadBool(n.with.Text()); ok && b.mode == schema.Compat && n.with.Kind() == value.String {
+			n.with = value.Boolean(t)
+		}
+		if n.with.Kind() != value.Bool {
+			return refuse("%s is to be compared with true or false.", path)
+		}
+		return nil
+	case schema.Integer, schema.Decimal:
+		if part {
+			return refuse("%s is a number: it cannot be compared by %s.", path, n.op)
+		}
+		f, err := strconv.ParseFloat(n.with.Text(), 64)
+		if err != nil || n.with.Kind() != value.Number && b.mode != schema.Compat {
+			return refuse("%s is to be compared with a number.", path)
+		}
+		n.number = f
+		return nil
+	case schema.Binary:
+		if ordering {
+			return refuse("%s is binary: it cannot be compared by %s.", path, n.op)
+		}
+	}
+	if n.with.Kind() == value.Number && b.mode == schema.Compat {
+		n.with = value.Str(n.with.Text())
+	}
+	if n.with.Kind() != value.String {
+		return refuse("%s is to be compared with a string.", path)
+	}
+	n.text = n.with.Text()
+	if leaf.Type == schema.DateTime && !part {
+		t, ok := schema.ReadTime(n.text)
+		if !ok {
+			return refuse("%s is to be compared with a date and time, such as \"2008-01-23T04:56:22Z\".", path)
+		}
+		n.time = t
+		return nil
+	}
+	n.exact = leaf.CaseExact || leaf.Type == schema.Binary
+	n.folded = n.text
+	if !n.exact {
+		n.folded = fold(n.text)
+	}
+	return nil
+}
+
+// Exact reports whether Equalities say all that the filter says.
+func (b *Bound) Exact() bool { return exact(b.root) }
+
+func exact(n node) bool {
+	switch n := n.(type) {
+	case all:
+		for _, t := range n {
+			if !exact(t) {
+				return false
+			}
+		}
+		return true
+	case *element:
+		return exact(n.inner)
+	case *comparison:
+		return n.op == Eq && !n.null && n.isText()
+	}
+	return false
+}

@@ -1,0 +1,411 @@
+package filter_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"gatehouse/internal/fault"
+	"gatehouse/internal/scim/filter"
+	"gatehouse/internal/scim/schema"
+	"gatehouse/internal/scim/value"
+)
+
+const (
+	ent = schema.EnterpriseURN
+
+	user = `{"schemas":["urn:ietf:params:scim:schemas:core:2.0:User","` + ent + `"],"id":"u1Ab","externalId":"Ext-1",
+	"userName":"Ana.Ruiz@corp.test","name":{"familyName":"O'Malley","givenName":"Zoë"},"title":"Engineer","active":true,
+	"emails":[{"value":"Ana@example.com","type":"work","primary":true},{"value":"ana@home.test","type":"home"}],
+	"phoneNumbers":[{"value":"555"}],"groups":[{"value":"g1"}],
+	"x509Certificates":[{"value":"AAAA"}],
+	"` + ent + `":{"employeeNumber":"701984","manager":{"value":"m1"}},
+	"meta":{"resourceType":"User","created":"2011-05-13T04:42:34Z","lastModified":"2011-05-13T06:42:34.500+02:00"}}`
+
+	group = `{"schemas":["urn:ietf:params:scim:schemas:core:2.0:Group"],"id":"g1","displayName":"Finance EU","members":[{"value":"u1"},{"value":"u2"}]}`
+)
+
+func resource(t testing.TB, s string) value.Value {
+	v, err := value.Parse([]byte(s))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+func TestMatch(t *testing.T) {
+	u, g := resource(t, user), resource(t, group)
+	for _, c := range []struct {
+		rt   *schema.ResourceType
+		in   string
+		want bool
+	}{
+		// Operators on strings; case as caseExact says.
+		{schema.User, `userName eq "ana.ruiz@CORP.test"`, true},
+		{schema.User, `userName eq "ana.ruiz"`, false},
+		{schema.User, `userName ne "ana.ruiz@CORP.test"`, false},
+		{schema.User, `userName co "RUIZ"`, true},
+		{schema.User, `userName co " "`, false},
+		{schema.User, `userName sw "ana"`, true},
+		{schema.User, `userName ew ".TEST"`, true},
+		{schema.User, `userName ew "corp.tes"`, false},
+		{schema.User, `userName gt "ana"`, true},
+		{schema.User, `userName ge "ana.ruiz@corp.test"`, true},
+		{schema.User, `userName lt "B"`, true},
+		{schema.User, `userName le "ana"`, false},
+		{schema.User, `name.givenName eq "ZOË"`, true},
+		{schema.User, `name.givenName co "oe\u0308"`, true},
+		{schema.User, `name.familyName co "o'm"`, true},
+		{schema.User, `externalId eq "Ext-1"`, true},
+		{schema.User, `externalId eq "ext-1"`, false},
+		{schema.User, `externalId sw "ext"`, false},
+		{schema.User, `id eq "u1Ab"`, true},
+		{schema.User, `id eq "U1AB"`, false},
+		{schema.User, `x509Certificates.value eq "AAAA"`, true},
+		{schema.User, `x509Certificates eq "aaaa"`, false},
+		{schema.User, `urn:ietf:params:scim:schemas:core:2.0:User:userName sw "A"`, true},
+		{schema.User, `schemas eq "` + strings.ToUpper(ent) + `"`, true},
+		{schema.User, `schemas eq "urn:x"`, false},
+
+		// Presence and null.
+		{schema.User, `title pr`, true},
+		{schema.User, `nickName pr`, false},
+		{schema.User, `name pr`, true},
+		{schema.User, `emails pr`, true},
+		{schema.User, `emails.display pr`, false},
+		{schema.User, `ims pr`, false},
+		{schema.User, `nickName eq null`, true},
+		{schema.User, `title eq null`, false},
+		{schema.User, `title ne null`, true},
+		{schema.User, `name eq null`, false},
+		{schema.User, ent + ` pr`, true},
+		{schema.User, ent + `:manager pr`, true},
+		{schema.User, ent + `:department pr`, false},
+
+		// Booleans.
+		{schema.User, `active eq true`, true},
+		{schema.User, `active eq false`, false},
+		{schema.User, `active ne false`, true},
+		{schema.User, `active eq "True"`, true},
+		{schema.User, `emails[primary eq "True"].value eq "ana@example.com"`, true},
+
+		// Several values: any of them; brackets bind to one.
+		{schema.User, `emails.value eq "ana@home.test"`, true},
+		{schema.User, `emails eq "ana@home.test"`, true},
+		{schema.User, `emails co "example.com"`, true},
+		{schema.User, `emails.value ne "ana@home.test"`, true},
+		{schema.User, `not (emails.value eq "ana@home.test")`, false},
+		{schema.User, `phoneNumbers.value ne "555"`, false},
+		{schema.User, `ims.value ne "x"`, true},
+		{schema.User, `emails.display ne "x"`, true},
+		{schema.User, `emails.display eq "x"`, false},
+		{schema.User, `emails.type eq "work" and emails.value eq "ana@home.test"`, true},
+		{schema.User, `emails[type eq "work" and value eq "ana@home.test"]`, false},
+		{schema.User, `emails[type eq "WORK" and value co "@EXAMPLE.com"]`, true},
+		{schema.User, `emails[type eq "work"].value eq "ana@example.com"`, true},
+		{schema.User, `emails[type eq "work"].value eq "ana@home.test"`, false},
+		{schema.User, `emails[type eq "work"].display pr`, false},
+		{schema.User, `emails[not (type eq "work")]`, true},
+		{schema.User, `ims[type eq "work"]`, false},
+		{schema.User, `name[givenName eq "zoë"]`, true},
+
+		// References by their value.
+		{schema.User, ent + `:manager eq "m1"`, true},
+		{schema.User, ent + `:manager.value eq "M1"`, false},
+		{schema.User, ent + `:employeeNumber eq 701984`, true},
+		{schema.User, `groups eq "g1"`, true},
+		{schema.Group, `id eq "g1" and members eq "u2"`, true},
+		{schema.Group, `members[value eq"u3"]`, false},
+		{schema.Group, `displayName eq "finance eu"`, true},
+
+		// Time: the instant counts, not its text.
+		{schema.User, `meta.lastModified gt "2011-05-13T04:42:34Z"`, true},
+		{schema.User, `meta.lastModified lt "2011-05-13T05:42:34Z"`, true},
+		{schema.User, `meta.lastModified eq "2011-05-13T04:42:34.5Z"`, true},
+		{schema.User, `meta.created ge "2011-05-13T06:42:34+02:00"`, true},
+		{schema.User, `meta.created ne "2011-05-13T04:42:34Z"`, false},
+		{schema.User, `meta.created sw "2011-05"`, true},
+		{schema.User, `meta.resourceType eq "User"`, true},
+
+		// Logic and precedence.
+		{schema.User, `title eq "x" and title eq "y" or active eq true`, true},
+		{schema.User, `title eq "x" and (title eq "y" or active eq true)`, false},
+		{schema.User, `not (title eq "x") and active eq true`, true},
+		{schema.User, `not (title eq "Engineer") or nickName pr`, false},
+
+		// Unknown attributes have no value.
+		{schema.User, `shoeSize eq 9`, false},
+		{schema.User, `shoeSize ne 9`, true},
+		{schema.User, `shoeSize eq null`, true},
+		{schema.User, `shoeSize pr or active eq true`, true},
+		{schema.User, `employeeNumber eq "701984"`, false},
+		{schema.User, `shoes[size eq 9]`, false},
+		{schema.User, `urn:ietf:params:scim:schemas:core:2.0:Group:displayName pr`, false},
+		{schema.User, `password pr`, false},
+	} {
+		e, err := filter.Parse(c.in)
+		if err != nil {
+			t.Errorf("Parse(%q) fails: %v", c.in, err)
+			continue
+		}
+		b, err := filter.Bind(e, c.rt, schema.Compat)
+		if err != nil {
+			t.Errorf("Bind(%q) fails: %v", c.in, err)
+			continue
+		}
+		on := u
+		if c.rt == schema.Group {
+			on = g
+		}
+		if got := b.Match(on); got != c.want {
+			t.Errorf("%s matches: %t, want %t", c.in, got, c.want)
+		}
+	}
+}
+
+func TestBindRefuses(t *testing.T) {
+	all := []schema.Mode{schema.Compat, schema.Strict, schema.Interop}
+	for _, c := range []struct {
+		modes []schema.Mode
+		in    string
+		want  string
+	}{
+		{all, `active gt true`, "active is true or false"},
+		{all, `active co "t"`, "active is true or false"},
+		{all, `emails.primary lt true`, "emails.primary is true or false"},
+		{all, `x509Certificates.value gt "A"`, "is binary"},
+		{all, `active eq "yes"`, "true or false"},
+		{all, `active eq 1`, "true or false"},
+		{all[1:], `active eq "true"`, "true or false"},
+		{all, `title eq true`, "compared with a string"},
+		{all[1:], `title eq 7`, "compared with a string"},
+		{all, `title gt null`, "with null by eq and ne only"},
+		{all, `meta.created gt "yesterday"`, "date and time"},
+		{all, `meta.created gt 7`, "is to be compared with a"},
+		{all, `name eq "x"`, "name has parts"},
+		{all, `addresses co "x"`, "addresses has parts"},
+		{all, `meta co "x"`, "meta has parts"},
+		{all, ent + ` eq "x"`, "is an extension"},
+		{all, `userName[value eq "x"]`, "no values to choose from"},
+		{all, `emails.value[value eq "x"]`, "no values to choose from"},
+		{all[1:], `shoeSize eq 9`, `"shoeSize" is no attribute`},
+		{all[1:], `emails[size eq 9]`, `"size" is no attribute`},
+		{all[1:], `shoes[size eq 9]`, `"shoes" is no attribute`},
+		{all[1:], `urn:scim:schemas:core:1.0:userName eq "x"`, "is no attribute"},
+		{all, `not (active gt true)`, "active is true or false"},
+		{all, `title pr or (title pr and emails[primary gt true])`, "emails.primary is true or false"},
+	} {
+		for _, m := range c.modes {
+			_, err := filter.Bind(mustParse(c.in), schema.User, m)
+			if f := fault.Of(err); err == nil || f.Kind != fault.Invalid || f.Code != fault.InvalidFilter || !strings.Contains(f.Msg, c.want) {
+				t.Errorf("%s: Bind(%q) = %v, want invalidFilter with %q", m, c.in, err, c.want)
+			}
+		}
+	}
+}
+
+func TestNumbersAndSimpleValues(t *testing.T) {
+	rt := &schema.ResourceType{Name: "Thing", Schema: &schema.Schema{ID: "urn:test:Thing", Attributes: []schema.Attribute{
+		{Name: "n", Type: schema.Integer}, {Name: "tags", Type: schema.String, MultiValued: true},
+	}}}
+	v := resource(t, `{"n":9,"tags":["Red","blue"]}`)
+	for in, want := range map[string]bool{
+		`n gt 10`: false, `n lt 10`: true, `n eq 9.0`: true, `n ne 9`: false, `n ge "9"`: true,
+		`tags eq "red"`: true, `tags ne "red"`: true, `tags[value eq "red"]`: true, `tags[value eq "green"]`: false, `tags.value eq "red"`: false,
+	} {
+		b, err := filter.Bind(mustParse(in), rt, schema.Compat)
+		if err != nil {
+			t.Errorf("Bind(%q) fails: %v", in, err)
+		} else if got := b.Match(v); got != want {
+			t.Errorf("%s matches: %t", in, got)
+		}
+	}
+	if _, err := filter.Bind(mustParse(`n co 9`), rt, schema.Compat); !fault.Coded(err, fault.InvalidFilter) {
+		t.Errorf("co on a number gives %v, want invalidFilter", err)
+	}
+	if _, err := filter.Bind(mustParse(`n eq 1e999`), rt, schema.Compat); !fault.Coded(err, fault.InvalidFilter) {
+		t.Errorf("a number beyond all bounds gives %v, want invalidFilter", err)
+	}
+}
+
+func TestEqualities(t *testing.T) {
+	for in, want := range map[string]string{
+		`userName eq "Ana"`:                                      "userName=Ana",
+		`USERNAME EQ "Ana" and title pr`:                         "userName=Ana",
+		`id eq "g1" and ` + ent + `:manager eq "m"`:              "id=g1 " + ent + ":manager.value=m",
+		`emails[type eq "work"].value eq "x"`:                    "emails.type=work emails.value=x",
+		`emails[type eq "work" and value eq "x"]`:                "emails.type=work emails.value=x",
+		`emails eq "x"`:                                          "emails.value=x",
+		`emails.value eq "x" and (externalId eq "e")`:            "emails.value=x externalId=e",
+		`userName eq "a" or userName eq "b"`:                     "",
+		`not (userName eq "a")`:                                  "",
+		`userName ne "a" and userName co "b" and active eq true`: "",
+		`userName eq "a" and (title eq "b" or title eq "c")`:     "userName=a",
+		`emails[value eq "x" or value eq "y"]`:                   "",
+		`emails[not (value eq "x")]`:                             "",
+		`userName eq null`:                                       "",
+		`meta.created eq "2011-05-13T04:42:34Z" and id eq "x"`:   "id=x",
+		ent + `:employeeNumber eq 7`:                             ent + ":employeeNumber=7",
+		`shoeSize eq "9" and userName eq "a"`:                    "userName=a",
+	} {
+		b, err := filter.Bind(mustParse(in), schema.User, schema.Compat)
+		if err != nil {
+			t.Errorf("Bind(%q) fails: %v", in, err)
+			continue
+		}
+		var got []string
+		for _, e := range b.Equalities() {
+			got = append(got, e.Path+"="+e.Value)
+		}
+		if s := strings.Join(got, " "); s != want {
+			t.Errorf("Equalities of %s = %q, want %q", in, s, want)
+		}
+	}
+}
+
+func TestUses(t *testing.T) {
+	for in, want := range map[string]string{
+		`id eq "g1" and members eq "u"`: "members", `not (members[value eq "u"])`: "members", `displayName eq "x"`: "",
+		`displayName pr or members.value pr`: "members", `urn:ietf:params:scim:schemas:core:2.0:Group:MEMBERS pr`: "members",
+	} {
+		b, err := filter.Bind(mustParse(in), schema.Group, schema.Compat)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := b.Uses("members"); got != (want == "members") {
+			t.Errorf("%s: Uses(members) = %t", in, got)
+		}
+	}
+}
+
+func TestBindElement(t *testing.T) {
+	ref, _ := schema.User.Resolve("emails", schema.Compat)
+	v := resource(t, `{"value":"a@b","type":"work"}`)
+	for _, c := range []struct {
+		in    string
+		match bool
+		terms string
+		only  bool
+	}{
+		{`type eq "work"`, true, `[{"type":"work"}]`, true},
+		{`type eq "home"`, false, `[{"type":"home"}]`, true},
+		{`type eq "work" and primary eq "true"`, false, `[{"type":"work"},{"primary":true}]`, true},
+		{`type eq "work" and value ew "b"`, true, `[{"type":"work"}]`, false},
+		{`type eq "work" or type eq "home"`, true, `[]`, false},
+		{`not (type eq "home")`, true, `[]`, false},
+		{`display eq null`, true, `[]`, false},
+	} {
+		b, err := filter.BindElement(mustParse(c.in), ref, schema.Compat)
+		if err != nil {
+			t.Errorf("BindElement(%q) fails: %v", c.in, err)
+			continue
+		}
+		if b.Match(v) != c.match {
+			t.Errorf("%s matches: %t", c.in, !c.match)
+		}
+		terms, only := b.Terms()
+		var got []value.Value
+		for _, m := range terms {
+			got = append(got, value.Obj(m))
+		}
+		if s := string(value.Arr(got...).Append(nil)); s != c.terms || only != c.only {
+			t.Errorf("Terms of %s = %s, %t; want %s, %t", c.in, s, only, c.terms, c.only)
+		}
+	}
+	for _, in := range []string{`size eq 9`, `primary gt true`, `emails.value eq "x"`} {
+		if _, err := filter.BindElement(mustParse(in), ref, schema.Compat); !fault.Coded(err, fault.InvalidFilter) {
+			t.Errorf("BindElement(%q) = %v, want invalidFilter", in, err)
+		}
+	}
+}
+
+// FuzzMatch: what an index lookup narrows down to must hold every match, `not`
+// must turn an answer round, and nothing may panic.
+func FuzzMatch(f *testing.F) {
+	for _, s := range rfc {
+		f.Add(s)
+	}
+	f.Add(`emails[type eq "work"].value eq "ana@example.com" and userName eq "ANA.RUIZ@corp.test"`)
+	u := resource(f, user)
+	f.Fuzz(func(t *testing.T, s string) {
+		e, err := filter.Parse(s)
+		if err != nil {
+			return
+		}
+		for _, m := range []schema.Mode{schema.Compat, schema.Strict} {
+			b, err := filter.Bind(e, schema.User, m)
+			if err != nil {
+				if !fault.Coded(err, fault.InvalidFilter) {
+					t.Fatalf("Bind(%q) fails with %v", s, err)
+				}
+				continue
+			}
+			got := b.Match(u)
+			n, err := filter.Bind(filter.Not{Term: e}, schema.User, m)
+			if err != nil || n.Match(u) == got {
+				t.Fatalf("%q and its negation both give %t (%v)", s, got, err)
+			}
+			for _, eq := range b.Equalities() {
+				lit := string(value.AppendString(nil, eq.Value))
+				one, err := filter.Parse(eq.Path + " eq " + lit)
+				if err != nil {
+					continue
+				}
+				ob, err := filter.Bind(one, schema.User, m)
+				if err != nil {
+					t.Fatalf("%q has an equality on %s that cannot be bound: %v", s, eq.Path, err)
+				}
+				if got && !ob.Match(u) {
+					t.Fatalf("%q matches, but its equality %s = %q does not", s, eq.Path, eq.Value)
+				}
+			}
+		}
+	})
+}
+
+func TestEveryModeTakesTheRFCsFilters(t *testing.T) {
+	for _, in := range rfc {
+		for _, m := range []schema.Mode{schema.Compat, schema.Strict, schema.Interop} {
+			if _, err := filter.Bind(mustParse(in), schema.User, m); err != nil {
+				t.Errorf("%s: Bind(%q) fails: %v", m, in, err)
+			}
+		}
+	}
+}
+
+func BenchmarkParseBindMatch(b *testing.B) {
+	u := resource(b, user)
+	for _, in := range []string{`userName eq "ana.ruiz@corp.test"`, `emails[type eq "work" and value co "@example.com"]`} {
+		b.Run(fmt.Sprint(len(in)), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				e, err := filter.Parse(in)
+				if err != nil {
+					b.Fatal(err)
+				}
+				bound, err := filter.Bind(e, schema.User, schema.Compat)
+				if err != nil || !bound.Match(u) {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+func BenchmarkMatch(b *testing.B) {
+	u := resource(b, user)
+	for _, in := range []string{`userName eq "ana.ruiz@corp.test"`, `title co "engin" and not (emails[type eq "other"])`} {
+		b.Run(fmt.Sprint(len(in)), func(b *testing.B) {
+			bound, err := filter.Bind(mustParse(in), schema.User, schema.Compat)
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				if !bound.Match(u) {
+					b.Fatal("no match")
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,261 @@
+package patch
+
+import (
+	"strconv"
+	"strings"
+
+	"gatehouse/internal/fault"
+	"gatehouse/internal/scim/filter"
+	"gatehouse/internal/scim/schema"
+	"gatehouse/internal/scim/value"
+)
+
+func ordinal(i int) string { return strconv.Itoa(i) }
+
+// Apply applies the operations in order to doc, a settled document of the
+// resource type that may carry `id` besides: an equal id in an operation is no
+// change, another one is refused (mutability). doc itself is not changed. The
+// result is settled, and carries the id if doc did; it is value.Equal to doc
+// when nothing changed.
+//
+// Where the RFC leaves it open: a `replace` of an element that a filter selects
+// keeps what the filter compares by `eq`, so that the same path finds it again;
+// `add` at a filter that selects nothing makes an element of the filter's `eq`
+// terms; a `remove` that selects nothing succeeds.
+//
+// Errors are *fault.Error of Kind Invalid: mutability, noTarget, invalidPath,
+// invalidFilter, invalidValue, invalidSyntax, TooLarge.
+func (r Request) Apply(rt *schema.ResourceType, doc value.Value, m schema.Mode) (value.Value, schema.Report, error) {
+	e := editor{rt: rt, mode: m, report: r.report, id: doc.Get("id"), doc: doc.Without("id")}
+	for i := range r.ops {
+		if err := e.apply(&r.ops[i]); err != nil {
+			return value.Value{}, e.report, at(i, len(r.ops), err)
+		}
+	}
+	out, report, err := rt.Settle(e.doc, m)
+	e.report.Merge(report)
+	if err != nil {
+		return value.Value{}, e.report, err
+	}
+	if e.id.Kind() != value.Absent {
+		out = value.Obj(append([]value.Member{value.M("id", e.id)}, out.Members()...)...)
+	}
+	return out, e.report, nil
+}
+
+// editor holds the document between operations. Values in it are shared with
+// the document that was given, so they are replaced, never changed.
+type editor struct {
+	rt     *schema.ResourceType
+	mode   schema.Mode
+	report schema.Report
+	id     value.Value
+	doc    value.Value
+}
+
+// target is what an operation does, and where.
+type target struct {
+	verb  verb
+	ref   schema.Ref
+	path  filter.Path // for its filter and the sub-attribute behind it
+	value value.Value
+	whole bool // named by a member of a value without a path
+}
+
+func (e *editor) apply(op *operation) error {
+	if op.whole {
+		return e.members(op.verb, op.value, "", true)
+	}
+	ref, ok := e.rt.Resolve(op.path.Attr, e.mode)
+	if !ok {
+		if e.mode != schema.Compat {
+			return refuse(fault.InvalidPath, "%.128q is no attribute of a %s.", op.path.Attr, e.rt.Name)
+		}
+		e.report.Add(unknownRule(op.path.Attr))
+		return nil
+	}
+	return e.at(target{verb: op.verb, ref: ref, path: op.path, value: op.value})
+}
+
+func unknownRule(name string) schema.Rule {
+	if strings.IndexByte(name, ':') >= 0 {
+		return schema.UnknownSchema
+	}
+	return schema.UnknownAttribute
+}
+
+// members applies an operation without a path: each member of the value is an
+// attribute. within is the extension whose container the value is.
+func (e *editor) members(v verb, of value.Value, within string, outermost bool) error {
+	for _, m := range of.Members() {
+		name := m.Name
+		if within != "" {
+			name = within + ":" + name
+		}
+		t := target{verb: v, value: m.Value, whole: true}
+		var ok bool
+		if t.ref, ok = e.rt.Resolve(name, e.mode); ok && e.plain(m.Name, t.ref) {
+			if err := e.at(t); err != nil {
+				return err
+			}
+			continue
+		}
+		if e.mode == schema.Compat {
+			done, err := e.pathName(t, name, outermost)
+			if done || err != nil {
+				if err != nil {
+					return err
+				}
+				continue
+			}
+		}
+		if e.mode == schema.Interop {
+			return refuse(fault.InvalidSyntax, "%.128q is no attribute of a %s.", m.Name, e.rt.Name)
+		}
+		e.report.Add(unknownRule(m.Name))
+	}
+	return nil
+}
+
+// plain reports whether a member's name is that of an attribute or extension,
+// not a path to one.
+func (e *editor) plain(name string, ref schema.Ref) bool {
+	return ref.Attr == nil || ref.Sub == nil && strings.EqualFold(name, ref.Attr.Name)
+}
+
+// pathName applies a member whose name is a path, as Entra sends them
+// ("name.givenName", "urn:…:User:employeeNumber"); false if it is none.
+func (e *editor) pathName(t target, name string, outermost bool) (bool, error) {
+	if strings.EqualFold(name, e.rt.Schema.ID) && t.value.Kind() == value.Object && outermost {
+		e.report.Add(schema.PathName)
+		return true, e.members(t.verb, t.value, "", false)
+	}
+	if t.ref.Attr == nil {
+		p, err := filter.ParsePath(name)
+		if err != nil || p.Filter == nil {
+			return false, nil
+		}
+		var ok bool
+		if t.ref, ok = e.rt.Resolve(p.Attr, e.mode); !ok {
+			return false, nil
+		}
+		t.path = p
+	}
+	e.report.Add(schema.PathName)
+	return true, e.at(t)
+}
+
+// at applies an operation at its target.
+func (e *editor) at(t target) error {
+	if done, err := e.owned(t); done || err != nil {
+		return err
+	}
+	switch a := t.ref.Attr; {
+	case a == nil:
+		return e.container(t)
+	case t.path.Filter != nil:
+		if !a.MultiValued || a.Type != schema.Complex || t.ref.Sub != nil {
+			return refuse(fault.InvalidPath, "%s has no values for a filter to choose from.", t.ref.Path())
+		}
+		return e.selected(t)
+	case t.ref.Sub != nil && a.MultiValued:
+		return e.every(t)
+	case t.ref.Sub != nil:
+		return e.part(t)
+	case a.MultiValued:
+		return e.many(t)
+	case a.Type == schema.Complex:
+		return e.complex(t)
+	}
+	return e.simple(t)
+}
+
+// owned handles what is not the client's to change.
+func (e *editor) owned(t target) (done bool, err error) {
+	a := t.ref.Attr
+	if a == nil {
+		return false, nil
+	}
+	if t.path.Sub != "" {
+		sub := a.Find(t.path.Sub)
+		if sub == nil {
+			if e.mode == schema.Compat {
+				e.report.Add(schema.UnknownAttribute)
+				return true, nil
+			}
+			return false, refuse(fault.InvalidPath, "%s has no sub-attribute %.64q.", t.ref.Path(), t.path.Sub)
+		}
+		if sub.Mutability == schema.ReadOnly {
+			return false, readOnly(t.ref.In(sub))
+		}
+	}
+	switch {
+	case a.Apart:
+		return false, fault.New(fault.Internal, "", "%s is kept apart from the document.", t.ref.Path())
+	case a.Mutability == schema.WriteOnly:
+		e.report.Add(schema.PasswordDropped)
+		return true, nil
+	case a.Name == "schemas" && t.ref.URN == "":
+		// It follows from what the document holds (RFC 7644 §3.5.2).
+		return true, nil
+	case a.Name == "id" && t.ref.URN == "" && t.verb != remove && e.id.Kind() == value.String && value.Equal(t.value, e.id):
+		return true, nil // Okta sends the id along with a group's new name
+	case a.Mutability == schema.ReadOnly && t.whole && e.mode == schema.Compat && a.Name != "id":
+		e.report.Add(schema.ReadOnlyPassed)
+		return true, nil
+	case a.Mutability == schema.ReadOnly, t.ref.Sub != nil && t.ref.Sub.Mutability == schema.ReadOnly:
+		return false, readOnly(t.ref)
+	}
+	return false, nil
+}
+
+func readOnly(ref schema.Ref) error {
+	return refuse(fault.Mutability, "%s cannot be changed by a client.", ref.Path())
+}
+
+// get returns the value of the attribute, sub-attribute aside.
+func (e *editor) get(ref schema.Ref) value.Value {
+	v := e.doc
+	if ref.URN != "" {
+		v = v.Get(ref.URN)
+	}
+	return v.Get(ref.Attr.Name)
+}
+
+// set gives the attribute its value; Absent, or an empty array or object,
+// unassigns it. An extension's container comes and goes with its values.
+func (e *editor) set(ref schema.Ref, v value.Value) {
+	if v.Kind() == value.Object && len(v.Members()) == 0 || v.IsNothing() {
+		v = value.Value{}
+	}
+	if ref.URN == "" {
+		e.doc = put(e.doc, ref.Attr.Name, v)
+		return
+	}
+	c := put(e.doc.Get(ref.URN), ref.Attr.Name, v)
+	if len(c.Members()) == 0 {
+		e.doc = e.doc.Without(ref.URN)
+		return
+	}
+	e.doc = e.doc.With(ref.URN, c)
+}
+
+// put is With, or Without where there is nothing to put.
+func put(v value.Value, name string, to value.Value) value.Value {
+	if to.Kind() == value.Absent {
+		return v.Without(name)
+	}
+	return v.With(name, to)
+}
+
+func (e *editor) coerce(ref schema.Ref, v value.Value) (value.Value, error) {
+	return e.rt.Coerce(ref, v, e.mode, &e.report)
+}
+
+// immutable refuses to change what may be given once (RFC 7644 §3.5.2).
+func immutable(ref schema.Ref, old, to value.Value) error {
+	if ref.Leaf().Mutability != schema.Immutable || old.Kind() == value.Absent || value.Equal(old, to) {
+		return nil
+	}
+	return refuse(fault.Mutability, "%s cannot be changed once it has a value.", ref.Path())
+}

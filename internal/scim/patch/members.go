@@ -1,0 +1,242 @@
+package patch
+
+import (
+	"slices"
+
+	"gatehouse/internal/fault"
+	"gatehouse/internal/scim/filter"
+	"gatehouse/internal/scim/schema"
+	"gatehouse/internal/scim/value"
+)
+
+// MemberKind is what a MemberOp does.
+type MemberKind uint8
+
+const (
+	Add     MemberKind = iota + 1 // add IDs; those who are members already stay
+	Remove                        // remove IDs; those who are no members are passed over
+	Replace                       // IDs are the members from now on; never empty
+	Clear                         // no members from now on; no IDs
+)
+
+func (k MemberKind) String() string {
+	names := [...]string{Add: "add", Remove: "remove", Replace: "replace", Clear: "clear"}
+	if int(k) < len(names) {
+		return names[k]
+	}
+	return ""
+}
+
+// MemberOp is one step in the change of a group's members. IDs are as the
+// client wrote them, each once, in order; nobody looked whether they exist.
+type MemberOp struct {
+	Kind MemberKind
+	IDs  []string
+}
+
+// SplitMembers parts a PATCH of a group into what concerns the document and
+// the steps that concern its members, each in order. Neither looks at the
+// other, so both together are the request.
+//
+// In Compat a `remove` of members that lists values removes those; in Strict
+// it clears the group, as the RFC has it; in Interop it is refused.
+func (r Request) SplitMembers(m schema.Mode) (rest Request, ops []MemberOp, err error) {
+	rest.report = r.report
+	for i := range r.ops {
+		op := r.ops[i]
+		if op.whole {
+			op.value, ops, err = splitValue(op, ops, m)
+			if err != nil {
+				return Request{}, nil, at(i, len(r.ops), err)
+			}
+			if len(op.value.Members()) > 0 {
+				rest.ops = append(rest.ops, op)
+			}
+			continue
+		}
+		ref, ok := schema.Group.Resolve(op.path.Attr, m)
+		if !ok || ref.Attr == nil || !ref.Attr.Apart {
+			rest.ops = append(rest.ops, op)
+			continue
+		}
+		step, err := memberOp(op, ref, m, &rest.report)
+		if err != nil {
+			return Request{}, nil, at(i, len(r.ops), err)
+		}
+		if step.Kind != 0 {
+			ops = append(ops, step)
+		}
+	}
+	return rest, ops, nil
+}
+
+// splitValue takes the members out of the value of an operation without a path.
+func splitValue(op operation, ops []MemberOp, m schema.Mode) (value.Value, []MemberOp, error) {
+	left := make([]value.Member, 0, len(op.value.Members()))
+	for _, mem := range op.value.Members() {
+		ref, ok := schema.Group.Resolve(mem.Name, m)
+		if !ok || ref.Attr == nil || !ref.Attr.Apart {
+			left = append(left, mem)
+			continue
+		}
+		if ref.Sub != nil {
+			return op.value, ops, whole()
+		}
+		step, err := assign(op.verb, mem.Value, m)
+		if err != nil {
+			return op.value, ops, err
+		}
+		if step.Kind != 0 {
+			ops = append(ops, step)
+		}
+	}
+	return value.Obj(left...), ops, nil
+}
+
+func whole() error {
+	return refuse(fault.InvalidPath, "Members are added and removed as wholes: the path must be `members` or `members[value eq \"…\"]`.")
+}
+
+// memberOp reads one operation whose path is at the members; Kind 0 is none.
+func memberOp(op operation, ref schema.Ref, m schema.Mode, report *schema.Report) (MemberOp, error) {
+	if sub := ref.Attr.Find(op.path.Sub); ref.Sub != nil || op.path.Sub != "" {
+		if ref.Sub != nil {
+			sub = ref.Sub
+		}
+		if sub != nil && sub.Mutability == schema.ReadOnly {
+			return MemberOp{}, readOnly(ref.In(sub))
+		}
+		return MemberOp{}, whole()
+	}
+	if op.path.Filter != nil {
+		if op.verb != remove {
+			return MemberOp{}, whole()
+		}
+		ids, err := selectedIDs(op.path.Filter, ref, m)
+		if err != nil || len(ids) == 0 {
+			return MemberOp{}, err
+		}
+		return MemberOp{Remove, ids}, nil
+	}
+	if op.verb != remove {
+		return assign(op.verb, op.value, m)
+	}
+	switch k := op.value.Kind(); {
+	case k == value.Absent || k == value.Null || m == schema.Strict:
+		return MemberOp{Kind: Clear}, nil
+	case m == schema.Interop:
+		return MemberOp{}, refuse(fault.InvalidSyntax, "The operation remove takes no `value`: choose by a filter in the path.")
+	}
+	// Entra and JumpCloud list whom to remove; emptying the group instead is the
+	// classic loss of data. An empty list removes nobody.
+	report.Add(schema.RemoveListed)
+	ids, err := MemberIDs(op.value, m)
+	if err != nil || len(ids) == 0 {
+		return MemberOp{}, err
+	}
+	return MemberOp{Remove, ids}, nil
+}
+
+// assign reads an add or a replace.
+func assign(v verb, of value.Value, m schema.Mode) (MemberOp, error) {
+	ids, err := MemberIDs(of, m)
+	switch {
+	case err != nil:
+		return MemberOp{}, err
+	case v == add && len(ids) > 0:
+		return MemberOp{Add, ids}, nil
+	case v == add:
+		return MemberOp{}, nil
+	case len(ids) > 0:
+		return MemberOp{Replace, ids}, nil
+	}
+	return MemberOp{Kind: Clear}, nil
+}
+
+// MemberIDs reads the `members` of a POST or PUT body, or the value of an
+// operation on them: the ids, each once, in order; nil for an absent, null or
+// empty value. A member without an id is refused rather than passed over, since
+// a list that shrinks by a mistake would remove people. Errors are
+// *fault.Error, Invalid with invalidValue.
+func MemberIDs(v value.Value, m schema.Mode) ([]string, error) {
+	list := v.Elements()
+	switch {
+	case v.IsNothing(), m == schema.Compat && v.Kind() == value.String && v.Text() == "":
+		return nil, nil
+	case v.Kind() == value.Object, m == schema.Compat && v.Kind() == value.String:
+		list = []value.Value{v}
+	case v.Kind() != value.Array:
+		return nil, refuse(fault.InvalidValue, "members must be an array.")
+	}
+	ids := make([]string, 0, len(list))
+	var seen map[string]bool
+	if len(list) > 16 {
+		seen = make(map[string]bool, len(list))
+	}
+	for _, e := range list {
+		id := e
+		if e.Kind() == value.Object {
+			id = e.Get("value")
+		} else if m != schema.Compat {
+			return nil, refuse(fault.InvalidValue, "Each of the members must be an object.")
+		}
+		if id.Kind() != value.String || id.Text() == "" {
+			return nil, refuse(fault.InvalidValue, "Each of the members must have an id as its `value`.")
+		}
+		if len(id.Text()) > schema.MaxString {
+			return nil, refuse(fault.InvalidValue, "members.value is longer than %d bytes.", schema.MaxString)
+		}
+		if seen != nil {
+			if seen[id.Text()] {
+				continue
+			}
+			seen[id.Text()] = true
+		} else if slices.Contains(ids, id.Text()) {
+			continue
+		}
+		ids = append(ids, id.Text())
+	}
+	return ids, nil
+}
+
+// selectedIDs reads the ids that a filter over members selects. Who the members
+// are is not known here, so the filter must name them.
+func selectedIDs(e filter.Expr, ref schema.Ref, m schema.Mode) ([]string, error) {
+	switch e := e.(type) {
+	case filter.Or:
+		var ids []string
+		for _, t := range e.Terms {
+			more, err := selectedIDs(t, ref, m)
+			if err != nil {
+				return nil, err
+			}
+			for _, id := range more {
+				if !slices.Contains(ids, id) {
+					ids = append(ids, id)
+				}
+			}
+		}
+		return ids, nil
+	case filter.And:
+		ids, err := selectedIDs(e.Terms[0], ref, m)
+		for _, t := range e.Terms[1:] {
+			if err != nil {
+				return nil, err
+			}
+			var other []string
+			other, err = selectedIDs(t, ref, m)
+			ids = slices.DeleteFunc(ids, func(id string) bool { return !slices.Contains(other, id) })
+		}
+		return ids, err
+	case filter.Compare:
+		sub := ref.Attr.Find(e.Path)
+		switch {
+		case sub == nil:
+			return nil, refuse(fault.InvalidFilter, "Members have no sub-attribute %.64q.", e.Path)
+		case sub.Name != "value" || e.Op != filter.Eq || e.With.Kind() != value.String || e.With.Text() == "":
+			return nil, refuse(fault.InvalidFilter, "Members are selected by their ids only: `value eq \"…\"`, several with `or` between them.")
+		}
+		return []string{e.With.Text()}, nil
+	}
+	return nil, refuse(fault.InvalidFilter, "Members are selected by their ids only: `value eq \"…\"`, several with `or` between them.")
+}

@@ -1,0 +1,165 @@
+package patch_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"gatehouse/internal/fault"
+	"gatehouse/internal/scim/patch"
+	"gatehouse/internal/scim/schema"
+)
+
+// split runs Parse and SplitMembers and renders the steps: "add(a,b) clear()".
+func split(t *testing.T, ops string, m schema.Mode) (patch.Request, string, error) {
+	t.Helper()
+	r, err := patch.Parse(parse(t, request(ops)), m)
+	if err != nil {
+		return r, "", err
+	}
+	rest, steps, err := r.SplitMembers(m)
+	return rest, render(steps), err
+}
+
+func render(steps []patch.MemberOp) string {
+	var out []string
+	for _, s := range steps {
+		out = append(out, fmt.Sprintf("%s(%s)", s.Kind, strings.Join(s.IDs, ",")))
+	}
+	return strings.Join(out, " ")
+}
+
+func TestSplitMembers(t *testing.T) {
+	for _, c := range []struct {
+		modes []schema.Mode
+		ops   string
+		want  string // the steps, or "400 code"
+		rest  bool   // something is left for the document
+	}{
+		{all, `{"op":"add","path":"members","value":[{"value":"a","display":"A","$ref":"../Users/a"},{"value":"b"}]}`, "add(a,b)", false},
+		{all, `{"op":"add","path":"members","value":{"value":"a"}}`, "add(a)", false},
+		{all, `{"op":"add","path":"urn:ietf:params:scim:schemas:core:2.0:Group:MEMBERS","value":[{"value":"a"}]}`, "add(a)", false},
+		{compat, `{"op":"Add","path":"members","value":[{"$ref":null,"value":"a"},{"$ref":null,"value":"a"}]}`, "add(a)", false},
+		{compat, `{"op":"add","path":"members","value":["a","b"]}`, "add(a,b)", false},
+		{compat, `{"op":"add","path":"members","value":"a"}`, "add(a)", false},
+		{exact, `{"op":"add","path":"members","value":["a"]}`, "400 invalidValue", false},
+		{all, `{"op":"add","path":"members","value":[]}`, "", false},
+		{all, `{"op":"add","path":"members","value":null}`, "", false},
+		{rfc, `{"op":"add","value":{"members":[{"value":"a"}]}}`, "add(a)", false},
+		{rfc, `{"op":"replace","value":{"displayName":"N","members":[{"value":"a"}],"externalId":"e"}}`, "replace(a)", true},
+		{rfc, `{"op":"replace","value":{"Members":[]}}`, "clear()", false},
+		{rfc, `{"op":"add","value":{"members":[]}}`, "", false},
+		{rfc, `{"op":"replace","value":{"displayName":"N"}}`, "", true},
+		{all, `{"op":"replace","path":"members","value":[{"value":"a"},{"value":"b"}]}`, "replace(a,b)", false},
+		{all, `{"op":"replace","path":"members","value":[]}`, "clear()", false},
+		{all, `{"op":"replace","path":"members","value":null}`, "clear()", false},
+		{all, `{"op":"remove","path":"members"}`, "clear()", false},
+		{all, `{"op":"remove","path":"members","value":null}`, "clear()", false},
+
+		// The classic data loss.
+		{compat, `{"op":"Remove","path":"members","value":[{"$ref":null,"value":"a"}]}`, "remove(a)", false},
+		{compat, `{"op":"remove","path":"members","value":{"value":"a"}}`, "remove(a)", false},
+		{compat, `{"op":"remove","path":"members","value":"a"}`, "remove(a)", false},
+		{compat, `{"op":"remove","path":"members","value":[]}`, "", false},
+		{compat, `{"op":"remove","path":"members","value":[{"display":"A"}]}`, "400 invalidValue", false},
+		{strict, `{"op":"remove","path":"members","value":[{"value":"a"}]}`, "clear()", false},
+		{inter, `{"op":"remove","path":"members","value":[{"value":"a"}]}`, "400 invalidSyntax", false},
+
+		// Filters.
+		{all, `{"op":"remove","path":"members[value eq \"a\"]"}`, "remove(a)", false},
+		{all, `{"op":"remove","path":"members[value eq\"a\"]"}`, "remove(a)", false},
+		{all, `{"op":"remove","path":"members[VALUE EQ \"a\"]"}`, "remove(a)", false},
+		{all, `{"op":"remove","path":"members[value eq \"a\" or value eq \"b\" or (value eq \"a\")]"}`, "remove(a,b)", false},
+		{all, `{"op":"remove","path":"members[(value eq \"a\" or value eq \"b\") and value eq \"b\"]"}`, "remove(b)", false},
+		{all, `{"op":"remove","path":"members[value eq \"a\" and value eq \"b\"]"}`, "", false},
+		{all, `{"op":"remove","path":"members[display eq \"A\"]"}`, "400 invalidFilter", false},
+		{all, `{"op":"remove","path":"members[value eq \"a\" and type eq \"User\"]"}`, "400 invalidFilter", false},
+		{all, `{"op":"remove","path":"members[value ne \"a\"]"}`, "400 invalidFilter", false},
+		{all, `{"op":"remove","path":"members[not (value eq \"a\")]"}`, "400 invalidFilter", false},
+		{all, `{"op":"remove","path":"members[value pr]"}`, "400 invalidFilter", false},
+		{all, `{"op":"remove","path":"members[shoe eq \"a\"]"}`, "400 invalidFilter", false},
+		{all, `{"op":"remove","path":"members[value eq 7]"}`, "400 invalidFilter", false},
+		{rfc, `{"op":"add","path":"members[value eq \"a\"]","value":{"value":"a"}}`, "400 invalidPath", false},
+		{rfc, `{"op":"replace","path":"members[value eq \"a\"].display","value":"A"}`, "400 mutability", false},
+		{all, `{"op":"remove","path":"members[value eq \"a\"].value"}`, "400 invalidPath", false},
+		{all, `{"op":"remove","path":"members.value"}`, "400 invalidPath", false},
+		{all, `{"op":"remove","path":"members.display"}`, "400 mutability", false},
+
+		// Members without an id shrink no list.
+		{all, `{"op":"replace","path":"members","value":[{"value":null}]}`, "400 invalidValue", false},
+		{all, `{"op":"replace","path":"members","value":[{"value":""}]}`, "400 invalidValue", false},
+		{all, `{"op":"replace","path":"members","value":[null]}`, "400 invalidValue", false},
+		{all, `{"op":"replace","path":"members","value":[{"value":7}]}`, "400 invalidValue", false},
+		{all, `{"op":"replace","path":"members","value":7}`, "400 invalidValue", false},
+		{all, `{"op":"add","path":"members","value":[{"value":"` + strings.Repeat("x", 5000) + `"}]}`, "400 invalidValue", false},
+
+		// Order.
+		{all, `{"op":"remove","path":"members"},{"op":"add","path":"members","value":[{"value":"a"}]},{"op":"replace","path":"displayName","value":"N"},{"op":"remove","path":"members[value eq \"a\"]"}`,
+			"clear() add(a) remove(a)", true},
+		{compat, `{"op":"add","path":"shoe","value":1}`, "", true},
+	} {
+		for _, m := range c.modes {
+			rest, got, err := split(t, c.ops, m)
+			if err != nil {
+				f := fault.Of(err)
+				if f.Kind != fault.Invalid || f.Msg == "" {
+					t.Errorf("%s: %s fails with %#v", m, c.ops, err)
+				}
+				got = "400 " + f.Code
+			}
+			if got != c.want || err == nil && rest.IsEmpty() == c.rest {
+				t.Errorf("%s: %s\ngives %q (and leaves nothing: %t), want %q", m, c.ops, got, rest.IsEmpty(), c.want)
+			}
+		}
+	}
+}
+
+func TestSplitLeavesTheRest(t *testing.T) {
+	rest, steps, err := split(t, `{"op":"replace","value":{"displayName":"New","members":[{"value":"a"}],"id":"g1"}}`, schema.Compat)
+	if err != nil || steps != "replace(a)" {
+		t.Fatalf("the steps are %q (%v)", steps, err)
+	}
+	out, _, err := rest.Apply(schema.Group, parse(t, `{"id":"g1","displayName":"Old"}`), schema.Compat)
+	if err != nil || string(out.Append(nil)) != `{"id":"g1","displayName":"New"}` {
+		t.Errorf("the rest makes %s (%v)", out.Append(nil), err)
+	}
+	// Without the split, members are a mistake of ours, not of the client's.
+	r, err := patch.Parse(parse(t, request(`{"op":"remove","path":"members"}`)), schema.Compat)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err = r.Apply(schema.Group, parse(t, `{"displayName":"Old"}`), schema.Compat); !fault.Is(err, fault.Internal) {
+		t.Errorf("Apply of an operation on members gives %v, want an internal error", err)
+	}
+}
+
+func TestMemberReports(t *testing.T) {
+	r, err := patch.Parse(parse(t, request(`{"op":"Remove","path":"members","value":[{"value":"a"}]}`)), schema.Compat)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rest, _, err := r.SplitMembers(schema.Compat)
+	if err != nil || rules(rest.Report()) != "operationCase removeListed" {
+		t.Errorf("the report is %q (%v)", rules(rest.Report()), err)
+	}
+}
+
+func TestMemberIDs(t *testing.T) {
+	var many []string
+	for i := range 10_000 {
+		many = append(many, fmt.Sprintf(`{"value":"u%d"},{"value":"u%d"}`, i, i))
+	}
+	ids, err := patch.MemberIDs(parse(t, "["+strings.Join(many, ",")+"]"), schema.Compat)
+	if err != nil || len(ids) != 10_000 || ids[9_999] != "u9999" {
+		t.Errorf("of 20,000 members, each twice, %d are read (%v)", len(ids), err)
+	}
+	for in, want := range map[string]string{`null`: "", `[]`: "", `""`: "", `[{"value":"a"},"b",{"value":"a"}]`: "a,b"} {
+		ids, err := patch.MemberIDs(parse(t, in), schema.Compat)
+		if got := strings.Join(ids, ","); err != nil || got != want {
+			t.Errorf("MemberIDs(%s) = %q, %v; want %q", in, got, err, want)
+		}
+	}
+	if _, err := patch.MemberIDs(parse(t, `""`), schema.Strict); !fault.Coded(err, fault.InvalidValue) {
+		t.Errorf("strict: members \"\" gives %v", err)
+	}
+}

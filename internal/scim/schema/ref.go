@@ -1,0 +1,110 @@
+package schema
+
+import "strings"
+
+// Ref is an attribute found by its path in a resource type.
+type Ref struct {
+	URN  string     // the extension's URN; empty for the type's own and the common attributes
+	Attr *Attribute // nil: the extension's container itself
+	Sub  *Attribute // nil: no sub-attribute is named
+}
+
+// Resolve finds an attribute by its path: `userName`, `name.givenName`,
+// `urn:…:User:name.givenName`, `urn:…:enterprise:2.0:User:manager.value`, or an
+// extension's URN alone. Names and URNs are compared without case (RFC 7644
+// §3.10); known URNs are matched whole, since they hold dots and colons. The
+// aliases of SCIM 1.x are known in Compat.
+func (rt *ResourceType) Resolve(path string, m Mode) (Ref, bool) {
+	if strings.IndexByte(path, ':') < 0 {
+		return rt.resolveOwn(path)
+	}
+	// The longest URN that the path begins with: one may be another's beginning.
+	var best *Schema
+	urn := 0
+	consider := func(s *Schema, id string) {
+		if len(id) > urn && len(path) >= len(id) && strings.EqualFold(path[:len(id)], id) && (len(path) == len(id) || path[len(id)] == ':') {
+			best, urn = s, len(id)
+		}
+	}
+	each := func(s *Schema) {
+		consider(s, s.ID)
+		if m == Compat {
+			for _, a := range s.Aliases {
+				consider(s, a)
+			}
+		}
+	}
+	each(rt.Schema)
+	for i := range rt.Extensions {
+		each(rt.Extensions[i].Schema)
+	}
+	switch {
+	case best == nil:
+		return Ref{}, false
+	case len(path) == urn:
+		if best == rt.Schema {
+			return Ref{}, false
+		}
+		return Ref{URN: best.ID}, true
+	case best == rt.Schema:
+		return rt.resolveOwn(path[urn+1:])
+	}
+	r, ok := resolveIn(best.Attributes, path[urn+1:])
+	if !ok {
+		return Ref{}, false
+	}
+	r.URN = best.ID
+	return r, true
+}
+
+func (rt *ResourceType) resolveOwn(path string) (Ref, bool) {
+	if r, ok := resolveIn(rt.Schema.Attributes, path); ok {
+		return r, true
+	}
+	return resolveIn(common, path)
+}
+
+func resolveIn(list []Attribute, path string) (Ref, bool) {
+	name, sub, dotted := strings.Cut(path, ".")
+	i := find(list, name)
+	if i < 0 {
+		return Ref{}, false
+	}
+	r := Ref{Attr: &list[i]}
+	if dotted {
+		if r.Sub = r.Attr.Find(sub); r.Sub == nil {
+			return Ref{}, false
+		}
+	}
+	return r, true
+}
+
+// Leaf is the attribute that the path ends at; nil for a container.
+func (r Ref) Leaf() *Attribute {
+	if r.Sub != nil {
+		return r.Sub
+	}
+	return r.Attr
+}
+
+// Path is the canonical path: "userName", "emails.value",
+// "urn:…:enterprise:2.0:User:manager.value".
+func (r Ref) Path() string {
+	p := r.URN
+	if r.Attr != nil {
+		if p != "" {
+			p += ":"
+		}
+		p += r.Attr.Name
+	}
+	if r.Sub != nil {
+		p += "." + r.Sub.Name
+	}
+	return p
+}
+
+// In returns the Ref of a sub-attribute of r's attribute.
+func (r Ref) In(sub *Attribute) Ref {
+	r.Sub = sub
+	return r
+}

@@ -1,0 +1,222 @@
+// Package schema is the one definition of users and groups in SCIM (RFC 7643):
+// it renders /Schemas and /ResourceTypes, finds attributes by their paths,
+// brings what clients send into the form that is stored, and projects what is
+// stored onto what a client asked for.
+//
+// It is not a store and knows no HTTP: ids, meta, groups and members are put
+// into a resource by whoever renders it.
+package schema
+
+import (
+	"strings"
+
+	"gatehouse/internal/identity"
+	"gatehouse/internal/scim/value"
+)
+
+// Type is an attribute's data type (RFC 7643 §2.3).
+type Type string
+
+const (
+	String    Type = "string"
+	Boolean   Type = "boolean"
+	Decimal   Type = "decimal"
+	Integer   Type = "integer"
+	DateTime  Type = "dateTime"
+	Binary    Type = "binary"
+	Reference Type = "reference"
+	Complex   Type = "complex"
+)
+
+// Mutability says when a value may be written (RFC 7643 §7).
+type Mutability string
+
+const (
+	ReadWrite Mutability = "readWrite"
+	ReadOnly  Mutability = "readOnly"
+	Immutable Mutability = "immutable"
+	WriteOnly Mutability = "writeOnly"
+)
+
+// Returned says when a value is part of an answer (RFC 7643 §7).
+type Returned string
+
+const (
+	Always  Returned = "always"
+	Default Returned = "default"
+	Request Returned = "request"
+	Never   Returned = "never"
+)
+
+// Uniqueness says among what a value is unique (RFC 7643 §7).
+type Uniqueness string
+
+const (
+	None   Uniqueness = "none"
+	Server Uniqueness = "server"
+	Global Uniqueness = "global"
+)
+
+// Attribute is the definition of an attribute or sub-attribute (RFC 7643 §7).
+// Empty Mutability, Returned and Uniqueness mean readWrite, default and none.
+type Attribute struct {
+	Name            string
+	Type            Type
+	MultiValued     bool
+	Description     string
+	Required        bool
+	CaseExact       bool
+	Mutability      Mutability
+	Returned        Returned
+	Uniqueness      Uniqueness
+	CanonicalValues []string // suggestions: other values are taken too
+	ReferenceTypes  []string
+	Sub             []Attribute
+
+	Line  bool // one line: control characters are refused
+	Max   int  // most values of a multi-valued attribute; 0: MaxElements
+	Apart bool // kept apart from the document, as a group's members are
+}
+
+// Schema is a set of attributes under a URN.
+type Schema struct {
+	ID          string
+	Name        string
+	Description string
+	Attributes  []Attribute
+	Aliases     []string // URNs of other editions that Compat takes for this one
+}
+
+// Extension is a schema that a resource type takes beside its own.
+type Extension struct {
+	Schema   *Schema
+	Required bool
+}
+
+// ResourceType is a kind of resource with its endpoint (RFC 7643 §6). It is
+// not changed once it is in use.
+type ResourceType struct {
+	Name        string
+	Endpoint    string // "/Users"
+	Description string
+	Schema      *Schema
+	Extensions  []Extension
+}
+
+// All returns the resource types in the order of /ResourceTypes.
+func All() []*ResourceType { return []*ResourceType{User, Group} }
+
+// Schemas returns the schemas in the order of /Schemas. Schemas of messages
+// are none of them (RFC 7644 §3.1).
+func Schemas() []*Schema { return []*Schema{userSchema, enterpriseSchema, groupSchema} }
+
+// Lookup returns the resource type with the name, without regard to case.
+func Lookup(name string) (*ResourceType, bool) {
+	for _, rt := range All() {
+		if sameName(rt.Name, name) {
+			return rt, true
+		}
+	}
+	return nil, false
+}
+
+// SchemaByURN returns the schema with the URN, without regard to case.
+func SchemaByURN(urn string) (*Schema, bool) {
+	for _, s := range Schemas() {
+		if sameName(s.ID, urn) {
+			return s, true
+		}
+	}
+	return nil, false
+}
+
+// Find returns the sub-attribute with the name, without regard to case; nil if
+// there is none.
+func (a *Attribute) Find(name string) *Attribute {
+	if i := find(a.Sub, name); i >= 0 {
+		return &a.Sub[i]
+	}
+	return nil
+}
+
+// Same reports whether two texts are one value of the attribute: byte by byte
+// where it is caseExact, else as names are the same (identity.Fold).
+func (a *Attribute) Same(x, y string) bool {
+	switch {
+	case x == y:
+		return true
+	case a.CaseExact || a.Type == Binary:
+		return false
+	case len(x) == len(y) && strings.EqualFold(x, y):
+		return true
+	}
+	return identity.Fold(x) == identity.Fold(y)
+}
+
+func (a *Attribute) mutability() Mutability {
+	if a.Mutability == "" {
+		return ReadWrite
+	}
+	return a.Mutability
+}
+
+func (a *Attribute) returned() Returned {
+	if a.Returned == "" {
+		return Default
+	}
+	return a.Returned
+}
+
+// Most is how many values the attribute takes.
+func (a *Attribute) Most() int {
+	if a.Max > 0 {
+		return a.Max
+	}
+	return MaxElements
+}
+
+// find is linear: the lists are short, and a name as the schema spells it is
+// found by comparing lengths and bytes, faster than by hashing it.
+func find(list []Attribute, name string) int {
+	for i := range list {
+		if list[i].Name == name {
+			return i
+		}
+	}
+	for i := range list {
+		if sameName(list[i].Name, name) {
+			return i
+		}
+	}
+	return -1
+}
+
+func sameName(a, b string) bool { return len(a) == len(b) && strings.EqualFold(a, b) }
+
+// is reports whether the URN names the schema; aliases count in Compat only.
+func (s *Schema) is(urn string, m Mode) (found, alias bool) {
+	if sameName(s.ID, urn) {
+		return true, false
+	}
+	if m == Compat {
+		for _, a := range s.Aliases {
+			if sameName(a, urn) {
+				return true, true
+			}
+		}
+	}
+	return false, false
+}
+
+// URNs returns the `schemas` of a stored document: the type's own schema and
+// the extensions that the document holds values of.
+func (rt *ResourceType) URNs(doc value.Value) []string {
+	urns := make([]string, 1, 1+len(rt.Extensions))
+	urns[0] = rt.Schema.ID
+	for _, e := range rt.Extensions {
+		if !doc.Get(e.Schema.ID).IsNothing() {
+			urns = append(urns, e.Schema.ID)
+		}
+	}
+	return urns
+}
