@@ -1,0 +1,374 @@
+// Package org keeps organizations, their connections, and the credentials by
+// which directories are known.
+//
+// It knows no users: package roster does, under keys that an Org makes.
+package org
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
+
+	"gatehouse/internal/fault"
+	"gatehouse/internal/identity"
+	"gatehouse/internal/secret"
+	"gatehouse/internal/table"
+)
+
+// Keys of this package:
+//
+//	ORGS            <org>            every organization, for the operator's lists
+//	SLUG#<slug>     #                the organization that a page's address names
+//	O#<org>         #                the organization
+//	O#<org>         C#<connection>   a connection
+//	O#<org>         K#<connection>#<credential>   a credential, without its secret
+//	TOK#<sha256>    #                whose a secret is; looked up before an organization is known
+const (
+	partOrgs = "ORGS"
+	sortSelf = "#"
+)
+
+// Org is a customer. Everything belongs to exactly one; an Org is the only
+// maker of keys of its own, so nothing written through it can be another's.
+type Org struct {
+	ID       identity.Org `json:"id"`
+	Name     string       `json:"name"`
+	Slug     string       `json:"slug"`     // its own address: <url>/o/<slug>/
+	Language string       `json:"language"` // "en" or "de": for whoever names none
+	Created  time.Time    `json:"created"`
+
+	key secret.Key // under which names become keys
+}
+
+// Part returns the partition of the organization that the words name.
+func (o *Org) Part(words ...string) string {
+	n := 2 + len(o.ID)
+	for _, w := range words {
+		n += 1 + len(w)
+	}
+	var b strings.Builder
+	b.Grow(n)
+	b.WriteString("O#")
+	b.WriteString(string(o.ID))
+	for _, w := range words {
+		b.WriteByte('#')
+		b.WriteString(w)
+	}
+	return b.String()
+}
+
+// Digest returns 26 characters that stand for a name or an address in keys:
+// HMAC-SHA-256, cut to 16 bytes, under the organization's key. What kind of
+// name it is goes in, so that equal texts of two kinds do not meet.
+func (o *Org) Digest(kind, text string) string {
+	m := o.key.MAC(kind, text)
+	return identity.Encode(m[:16])
+}
+
+// Connection is one configured way into an organization.
+type Connection struct {
+	ID              identity.Connection `json:"id"`
+	Name            string              `json:"name"`
+	Dialect         string              `json:"dialect"`         // "compat", "strict" or "interop"
+	SuppressWelcome bool                `json:"suppressWelcome"` // its users get no welcome email
+	Created         time.Time           `json:"created"`
+}
+
+// Store keeps organizations over a table.
+type Store struct {
+	table table.Table
+	key   secret.Key
+	now   func() time.Time
+	cache credentialCache
+}
+
+// New returns a store over t. The server's key makes the keys of organizations.
+// A credential that was found good is believed for cacheFor, except after a
+// Revoke through this very store, which takes hold at once.
+func New(t table.Table, key secret.Key, now func() time.Time, cacheFor time.Duration) *Store {
+	return &Store{table: t, key: key, now: now, cache: credentialCache{ttl: cacheFor}}
+}
+
+// Spec is what an operator says of a new organization.
+type Spec struct {
+	Name     string // 1 to 200 characters
+	Slug     string // empty: made from the name
+	Language string // "en" (or empty) or "de"
+}
+
+// slugForm keeps addresses readable, and reserved words out of the first place.
+var slugForm = regexp.MustCompile(`^[a-z0-9](?:[a-z0-9-]{0,48}[a-z0-9])?$`)
+
+// Create makes an organization. A slug that the operator chose and that is
+// taken gives a Conflict; one made from the name gets a number.
+func (s *Store) Create(ctx context.Context, spec Spec) (*Org, error) {
+	name, err := label("organization", spec.Name)
+	if err != nil {
+		return nil, err
+	}
+	switch spec.Language {
+	case "":
+		spec.Language = "en"
+	case "en", "de":
+	default:
+		return nil, fault.New(fault.Invalid, "", "The language %.20q is not known: choose en or de.", spec.Language)
+	}
+	chosen := spec.Slug != ""
+	if chosen && !slugForm.MatchString(spec.Slug) {
+		return nil, fault.New(fault.Invalid, "", "An address has 1 to 50 characters of a-z, 0-9 and inner hyphens.")
+	}
+	base := spec.Slug
+	if !chosen {
+		base = slugOf(name)
+	}
+	for try := 1; try <= 1000; try++ {
+		slug := base
+		if try > 1 {
+			slug = base + "-" + strconv.Itoa(try)
+		}
+		o := &Org{ID: identity.MintOrg(), Name: name, Slug: slug, Language: spec.Language, Created: s.now().UTC().Truncate(time.Millisecond)}
+		claim := table.Key{Part: "SLUG#" + slug, Sort: sortSelf}
+		_, err := s.table.Commit(ctx,
+			table.Create(table.Key{Part: o.Part(), Sort: sortSelf}, encode(o)),
+			table.Create(claim, []byte(o.ID)),
+			table.Create(table.Key{Part: partOrgs, Sort: string(o.ID)}, []byte(slug)))
+		if err == nil {
+			return s.bind(o), nil
+		}
+		if !table.Conflicts(err, claim) {
+			return nil, fmt.Errorf("create organization: %w", err)
+		}
+		if chosen {
+			return nil, fault.New(fault.Conflict, fault.Uniqueness, "The address %q is taken by another organization.", slug)
+		}
+	}
+	return nil, fault.New(fault.Conflict, fault.Uniqueness, "Every address made from this name is taken: choose one.")
+}
+
+// slugOf makes an address from a name: letters without their marks, everything
+// else a hyphen.
+func slugOf(name string) string {
+	german := strings.NewReplacer("ä", "ae", "ö", "oe", "ü", "ue", "ß", "ss")
+	var b strings.Builder
+	for _, r := range norm.NFKD.String(german.Replace(norm.NFC.String(strings.ToLower(name)))) {
+		switch {
+		case r >= 'a' && r <= 'z' || r >= '0' && r <= '9':
+			b.WriteRune(r)
+		case unicode.Is(unicode.Mn, r):
+		case b.Len() > 0 && !strings.HasSuffix(b.String(), "-"):
+			b.WriteByte('-')
+		}
+		if b.Len() >= 40 {
+			break
+		}
+	}
+	if slug := strings.Trim(b.String(), "-"); slug != "" {
+		return slug
+	}
+	return "organization"
+}
+
+// label checks a name that admins see: not a place for line breaks or controls.
+func label(of, name string) (string, error) {
+	name = strings.TrimSpace(name)
+	if n := utf8.RuneCountInString(name); n == 0 || n > 200 || !utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl) {
+		return "", fault.New(fault.Invalid, "", "The name of %s %s has 1 to 200 characters without line breaks.", article(of), of)
+	}
+	return name, nil
+}
+
+func article(of string) string {
+	if strings.ContainsRune("aeio", rune(of[0])) {
+		return "an"
+	}
+	return "a"
+}
+
+func (s *Store) bind(o *Org) *Org {
+	o.key = s.key.Derive("org", string(o.ID))
+	return o
+}
+
+// ErrNotFound is the fault for an organization or connection that is not there.
+func notFound(what string) error { return fault.New(fault.NotFound, "", "There is no such %s.", what) }
+
+// Get returns the organization with the id.
+func (s *Store) Get(ctx context.Context, id identity.Org) (*Org, error) {
+	if _, ok := identity.ParseOrg(string(id)); !ok {
+		return nil, notFound("organization")
+	}
+	o := &Org{ID: id}
+	if err := s.read(ctx, "organization", table.Key{Part: o.Part(), Sort: sortSelf}, o); err != nil {
+		return nil, err
+	}
+	return s.bind(o), nil
+}
+
+// BySlug returns the organization whose address it is.
+func (s *Store) BySlug(ctx context.Context, slug string) (*Org, error) {
+	if !slugForm.MatchString(slug) {
+		return nil, notFound("organization")
+	}
+	items, err := s.table.Get(ctx, table.Key{Part: "SLUG#" + slug, Sort: sortSelf})
+	if err != nil {
+		return nil, fmt.Errorf("look up an address: %w", err)
+	}
+	if len(items) == 0 {
+		return nil, notFound("organization")
+	}
+	return s.Get(ctx, identity.Org(items[0].Data))
+}
+
+// Find takes an id or an address, as an operator types it.
+func (s *Store) Find(ctx context.Context, idOrSlug string) (*Org, error) {
+	if o, err := s.BySlug(ctx, idOrSlug); err == nil || !fault.Is(err, fault.NotFound) {
+		return o, err
+	}
+	return s.Get(ctx, identity.Org(idOrSlug))
+}
+
+// All yields every organization, in the order of ids.
+func (s *Store) All(ctx context.Context) iter.Seq2[*Org, error] {
+	return func(yield func(*Org, error) bool) {
+		for it, err := range s.table.Query(ctx, partOrgs, table.Range{}) {
+			var o *Org
+			if err == nil {
+				o, err = s.Get(ctx, identity.Org(it.Sort))
+			}
+			if !yield(o, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// Dialects are the words for how a connection's client speaks; the first is
+// the default.
+var Dialects = []string{"compat", "strict", "interop"}
+
+// CreateConnection makes a connection of the organization. The zero Dialect is
+// compat.
+func (s *Store) CreateConnection(ctx context.Context, o *Org, c Connection) (Connection, error) {
+	name, err := label("connection", c.Name)
+	if err != nil {
+		return Connection{}, err
+	}
+	c.Name = name
+	if c.Dialect == "" {
+		c.Dialect = Dialects[0]
+	}
+	known := false
+	for _, d := range Dialects {
+		known = known || d == c.Dialect
+	}
+	if !known {
+		return Connection{}, fault.New(fault.Invalid, "", "The dialect %.20q is not known: choose %s.", c.Dialect, strings.Join(Dialects, ", "))
+	}
+	c.Created = s.now().UTC().Truncate(time.Millisecond)
+	for {
+		c.ID = identity.MintConnection()
+		_, err := s.table.Commit(ctx, table.Create(connectionKey(o, c.ID), encode(c)))
+		if table.Conflicts(err) {
+			continue // 25 bits met again
+		}
+		if err != nil {
+			return Connection{}, fmt.Errorf("create connection: %w", err)
+		}
+		return c, nil
+	}
+}
+
+func connectionKey(o *Org, c identity.Connection) table.Key {
+	return table.Key{Part: o.Part(), Sort: "C#" + string(c)}
+}
+
+// Connection returns the organization's connection with the id.
+func (s *Store) Connection(ctx context.Context, o *Org, id identity.Connection) (Connection, error) {
+	if _, ok := identity.ParseConnection(string(id)); !ok {
+		return Connection{}, notFound("connection")
+	}
+	c := Connection{}
+	err := s.read(ctx, "connection", connectionKey(o, id), &c)
+	return c, err
+}
+
+// Connections returns the organization's connections in the order of ids. The
+// connection manual is not among them: it has no settings.
+func (s *Store) Connections(ctx context.Context, o *Org) ([]Connection, error) {
+	var out []Connection
+	for it, err := range s.table.Query(ctx, o.Part(), table.Range{Prefix: "C#"}) {
+		var c Connection
+		if err == nil {
+			err = decode(it, &c)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("list connections: %w", err)
+		}
+		out = append(out, c)
+	}
+	return out, nil
+}
+
+// SetWelcome turns the welcome emails of a connection on or off, for users that
+// join from now on.
+func (s *Store) SetWelcome(ctx context.Context, o *Org, id identity.Connection, suppress bool) error {
+	for {
+		items, err := s.table.Get(ctx, connectionKey(o, id))
+		if err != nil {
+			return fmt.Errorf("read connection: %w", err)
+		}
+		if len(items) == 0 {
+			return notFound("connection")
+		}
+		var c Connection
+		if err := decode(items[0], &c); err != nil {
+			return err
+		}
+		c.SuppressWelcome = suppress
+		_, err = s.table.Commit(ctx, table.Replace(items[0], encode(c)))
+		if table.Conflicts(err) {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("change connection: %w", err)
+		}
+		s.cache.forget(o.ID, id)
+		return nil
+	}
+}
+
+func (s *Store) read(ctx context.Context, what string, k table.Key, into any) error {
+	items, err := s.table.Get(ctx, k)
+	if err != nil {
+		return fmt.Errorf("read %s: %w", what, err)
+	}
+	if len(items) == 0 {
+		return notFound(what)
+	}
+	return decode(items[0], into)
+}
+
+func encode(v any) []byte {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic(err) // structs of strings, numbers and times only
+	}
+	return b
+}
+
+func decode(it table.Item, into any) error {
+	if err := json.Unmarshal(it.Data, into); err != nil {
+		return fmt.Errorf("read the item %v: %w", it.Key, errors.Join(err))
+	}
+	return nil
+}

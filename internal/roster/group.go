@@ -1,0 +1,99 @@
+package roster
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"time"
+
+	"gatehouse/internal/identity"
+	"gatehouse/internal/scim/value"
+	"gatehouse/internal/table"
+)
+
+// Group is a group as stored. Its members are items of their own.
+type Group struct {
+	ID        identity.Group
+	Raw       []byte // the SCIM attributes as one JSON object, without members
+	Ext       uint8
+	Changed   table.Version // the commit that last changed the group itself
+	Created   time.Time
+	LastEvent identity.Event
+	Unique    bool // its name is claimed for it alone
+
+	Count    int          // members; where the headers were read
+	Headers  []table.Item // of those shards of members that exist, by shard
+	Modified time.Time    // the later of the group's own change and its members'
+
+	Item table.Item
+	doc  value.Value
+}
+
+type groupHead struct {
+	LastEvent identity.Event `json:"e,omitempty"`
+	Created   int64          `json:"c,omitempty"`
+	Unique    bool           `json:"u,omitempty"`
+	Ext       uint8          `json:"x,omitempty"`
+}
+
+// Encode returns the data of the group's item.
+func (g Group) Encode() []byte {
+	h := groupHead{LastEvent: g.LastEvent, Unique: g.Unique, Ext: g.Ext}
+	if g.Item.Exists() {
+		h.Created = millis(g.Created)
+	}
+	return encode(h, g.Raw)
+}
+
+func decodeGroup(it table.Item) (Group, error) {
+	var h groupHead
+	raw, err := decode(it, &h)
+	if err != nil {
+		return Group{}, err
+	}
+	g := Group{ID: identity.Group(it.Sort), Raw: raw, Ext: h.Ext, Changed: it.Version, LastEvent: h.LastEvent, Unique: h.Unique, Item: it, Created: fromMillis(h.Created)}
+	if g.Created.IsZero() {
+		g.Created = it.Version.Time()
+	}
+	g.Modified = it.Version.Time()
+	return g, nil
+}
+
+// Stored returns g as it is once the commit with the version has written data.
+func (g Group) Stored(r Roster, v table.Version, data []byte) (Group, error) {
+	return decodeGroup(table.Item{Key: r.GroupKey(g.ID), Version: v, Data: data})
+}
+
+// Doc returns the attributes as a tree, not to be modified.
+func (g *Group) Doc() value.Value {
+	if g.doc.Kind() == value.Absent && len(g.Raw) > 0 {
+		g.doc, _ = value.Parse(g.Raw)
+	}
+	return g.doc
+}
+
+// SetDoc gives the group other attributes.
+func (g *Group) SetDoc(doc value.Value, ext uint8) {
+	g.doc, g.Raw, g.Ext = doc, doc.Append(nil), ext
+}
+
+// Name is the group's displayName.
+func (g *Group) Name() string { return g.Doc().Get("displayName").Text() }
+
+// addHeader counts one shard's header in.
+func (g *Group) addHeader(it table.Item) {
+	g.Count += int(it.N)
+	g.Headers = append(g.Headers, it)
+	if t := it.Version.Time(); t.After(g.Modified) {
+		g.Modified = t
+	}
+}
+
+// Tag names the state of the group and of its members: it changes with either.
+func (g *Group) Tag() string {
+	h := sha256.New()
+	h.Write([]byte(g.Changed))
+	for _, it := range g.Headers {
+		h.Write([]byte(it.Version))
+	}
+	return base64.RawURLEncoding.EncodeToString(h.Sum(nil)[:12])
+}

@@ -1,0 +1,253 @@
+// Package roster is one organization's users and groups as they are stored:
+// their keys, their form, and every way of finding them.
+//
+// It decides nothing and commits nothing: package provision does.
+package roster
+
+import (
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"gatehouse/internal/identity"
+	"gatehouse/internal/scim/value"
+	"gatehouse/internal/secret"
+	"gatehouse/internal/table"
+)
+
+// User is a user as stored, or a link: a connection's own record of a user that
+// it did not bring (Target).
+type User struct {
+	ID     identity.User
+	Raw    []byte           // the SCIM attributes as one JSON object, normalized: no schemas, id, meta, groups
+	Ext    uint8            // bit i: the resource has the i-th extension of its type
+	Groups []identity.Group // direct memberships, ascending; only where they were asked for
+
+	Changed   table.Version // the commit that last changed what a directory sees
+	Created   time.Time
+	Activated time.Time       // when the person created a password; zero: not yet
+	Welcomed  bool            // a welcome email was decided on
+	Admin     bool            // organization admin
+	Target    identity.User   // a link: the user that is meant
+	Links     []identity.User // the links to this user
+	LastEvent identity.Event
+	Seal      secret.Key // seals the personal values of the user's events; gone with the user
+
+	Item table.Item // as read; the zero Item for a user not yet stored
+	doc  value.Value
+}
+
+// userHead is what stands before the attributes in a user's item. Its names are
+// short because every user pays for them by the kilobyte.
+type userHead struct {
+	Seal      string          `json:"k,omitempty"`
+	LastEvent identity.Event  `json:"e,omitempty"`
+	Created   int64           `json:"c,omitempty"` // ms; absent: the time of Changed
+	Changed   table.Version   `json:"m,omitempty"` // absent: the item's version
+	Activated int64           `json:"a,omitempty"` // ms
+	Welcomed  bool            `json:"w,omitempty"`
+	Admin     bool            `json:"r,omitempty"`
+	Target    identity.User   `json:"t,omitempty"`
+	Links     []identity.User `json:"l,omitempty"`
+	Ext       uint8           `json:"x,omitempty"`
+}
+
+// Encode returns the data of the user's item. Where visible is true the commit
+// that writes it becomes Changed.
+func (u User) Encode(visible bool) []byte {
+	h := userHead{
+		LastEvent: u.LastEvent, Welcomed: u.Welcomed, Admin: u.Admin, Target: u.Target, Links: u.Links, Ext: u.Ext,
+		Activated: millis(u.Activated),
+	}
+	if u.Seal != (secret.Key{}) {
+		h.Seal = base64.RawStdEncoding.EncodeToString(u.Seal[:])
+	}
+	if u.Item.Exists() {
+		h.Created = millis(u.Created)
+		if !visible {
+			h.Changed = u.Changed
+		}
+	}
+	return encode(h, u.Raw)
+}
+
+func decodeUser(it table.Item) (User, error) {
+	var h userHead
+	raw, err := decode(it, &h)
+	if err != nil {
+		return User{}, err
+	}
+	u := User{
+		ID: identity.User(it.Sort), Raw: raw, Ext: h.Ext, Changed: h.Changed, Welcomed: h.Welcomed, Admin: h.Admin,
+		Target: h.Target, Links: h.Links, LastEvent: h.LastEvent, Item: it,
+		Activated: fromMillis(h.Activated), Created: fromMillis(h.Created),
+	}
+	if h.Seal != "" {
+		b, err := base64.RawStdEncoding.DecodeString(h.Seal)
+		if err != nil || len(b) != secret.Size {
+			return User{}, fmt.Errorf("read the item of user %s: its key is damaged", it.Sort)
+		}
+		u.Seal = secret.Key(b)
+	}
+	if u.Changed == "" {
+		u.Changed = it.Version
+	}
+	if u.Created.IsZero() {
+		u.Created = u.Changed.Time()
+	}
+	return u, nil
+}
+
+// Stored returns u as it is once the commit with the version has written data.
+func (u User) Stored(r Roster, v table.Version, data []byte) (User, error) {
+	s, err := decodeUser(table.Item{Key: r.UserKey(u.ID), Version: v, Data: data})
+	s.Groups, s.doc = u.Groups, u.doc
+	return s, err
+}
+
+// Doc returns the attributes as a tree, not to be modified.
+func (u *User) Doc() value.Value {
+	if u.doc.Kind() == value.Absent && len(u.Raw) > 0 {
+		u.doc, _ = value.Parse(u.Raw) // we wrote it; a damaged one reads as no attributes
+	}
+	return u.doc
+}
+
+// SetDoc gives the user other attributes.
+func (u *User) SetDoc(doc value.Value, ext uint8) {
+	u.doc, u.Raw, u.Ext = doc, doc.Append(nil), ext
+}
+
+// Active is what the directory says. Who is not said to be active is: RFC 7643
+// §4.1.1 leaves it open, and a directory that sends no "active" means its users
+// to get in.
+func (u *User) Active() bool { return Active(u.Doc()) }
+
+// Active reads the attribute of a normalized resource.
+func Active(doc value.Value) bool {
+	a := doc.Get("active")
+	return a.Kind() != value.Bool || a.Bool()
+}
+
+// Stage derives where the user stands.
+func (u *User) Stage() identity.Stage { return identity.StageOf(u.Active(), !u.Activated.IsZero()) }
+
+// UserName is the name that the directory knows the user by.
+func (u *User) UserName() string { return u.Doc().Get("userName").Text() }
+
+// Name is what to call the person: displayName, else the formatted or joined
+// name, else the userName.
+func (u *User) Name() string {
+	d := u.Doc()
+	n := d.Get("name")
+	joined := strings.TrimSpace(n.Get("givenName").Text() + " " + n.Get("familyName").Text())
+	for _, s := range []string{d.Get("displayName").Text(), n.Get("formatted").Text(), joined} {
+		if strings.TrimSpace(s) != "" {
+			return s
+		}
+	}
+	return u.UserName()
+}
+
+// Email is where to write to: see Email.
+func (u *User) Email() string { return Email(u.Doc()) }
+
+// Email returns the primary address, else the one of type work, else the first,
+// else the userName where it is an address; empty if there is none.
+func Email(doc value.Value) string {
+	best, rank := "", 0
+	for _, e := range doc.Get("emails").Elements() {
+		addr, r := e.Get("value").Text(), 1
+		if strings.EqualFold(e.Get("type").Text(), "work") {
+			r = 2
+		}
+		if e.Get("primary").Bool() {
+			r = 3
+		}
+		if r > rank && looksLikeAddress(addr) {
+			best, rank = addr, r
+		}
+	}
+	if name := doc.Get("userName").Text(); best == "" && looksLikeAddress(name) {
+		return name
+	}
+	return best
+}
+
+// looksLikeAddress is a first look; the mail adapters are strict.
+func looksLikeAddress(s string) bool {
+	at := strings.LastIndexByte(s, '@')
+	return at > 0 && at < len(s)-1 && len(s) <= 254 && !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r == 0x7f || strings.ContainsRune(`<>,;:"()[]\`, r) })
+}
+
+// Emails returns every address of a normalized resource, each once by its
+// folded form.
+func Emails(doc value.Value) []string {
+	var out []string
+	seen := map[string]bool{}
+	for _, e := range doc.Get("emails").Elements() {
+		if a := e.Get("value").Text(); a != "" && !seen[identity.Fold(a)] {
+			seen[identity.Fold(a)] = true
+			out = append(out, a)
+		}
+	}
+	return out
+}
+
+// Language is the language to write in: "de" or "en", by preferredLanguage
+// (which may be a list with weights), else locale, else the organization's.
+func (u *User) Language(fallback string) string {
+	for _, s := range []string{u.Doc().Get("preferredLanguage").Text(), u.Doc().Get("locale").Text()} {
+		for _, tag := range strings.Split(s, ",") {
+			tag, _, _ = strings.Cut(strings.TrimSpace(tag), ";")
+			switch lang, _, _ := strings.Cut(strings.ReplaceAll(strings.ToLower(tag), "_", "-"), "-"); lang {
+			case "de", "en":
+				return lang
+			}
+		}
+	}
+	return fallback
+}
+
+func millis(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMilli()
+}
+
+func fromMillis(ms int64) time.Time {
+	if ms == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(ms).UTC()
+}
+
+// encode joins a head and the attributes: the head's length, the head as JSON,
+// the attributes.
+func encode(head any, raw []byte) []byte {
+	h, err := json.Marshal(head)
+	if err != nil {
+		panic(err) // structs of strings, numbers and flags only
+	}
+	out := make([]byte, 0, len(h)+len(raw)+2)
+	out = binary.AppendUvarint(out, uint64(len(h)))
+	return append(append(out, h...), raw...)
+}
+
+var errDamaged = errors.New("the item is damaged")
+
+func decode(it table.Item, head any) ([]byte, error) {
+	n, w := binary.Uvarint(it.Data)
+	if w <= 0 || n > uint64(len(it.Data)-w) {
+		return nil, fmt.Errorf("read %v: %w", it.Key, errDamaged)
+	}
+	if err := json.Unmarshal(it.Data[w:w+int(n)], head); err != nil {
+		return nil, fmt.Errorf("read %v: %w", it.Key, errDamaged)
+	}
+	return it.Data[w+int(n):], nil
+}
