@@ -1,0 +1,10 @@
+package scimhttp
+
+// Bound sets the limits of lists for a test; zero leaves one as it is.
+func (h *Handler) Bound(scan, members, answer int) {
+	for n, to := range map[*int]int{&h.maxScan: scan, &h.maxMembers: members, &h.maxAnswer: answer} {
+		if to != 0 {
+			*n = to
+		}
+	}
+}

@@ -1,0 +1,263 @@
+// Package scimhttp is the SCIM 2.0 service provider (RFC 7644) over package
+// provision: it speaks HTTP, JSON and each connection's dialect, and decides
+// nothing about users.
+//
+// Bulk, /Me, sorting and queries at the root are not supported, and
+// /ServiceProviderConfig says so.
+package scimhttp
+
+import (
+	"errors"
+	"log/slog"
+	"net/http"
+	"runtime"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"gatehouse/internal/audit"
+	"gatehouse/internal/org"
+	"gatehouse/internal/provision"
+	"gatehouse/internal/scim/schema"
+)
+
+// Prefix is the path of the base URL.
+const Prefix = "/scim/v2"
+
+// Limits of one request and its answer.
+const (
+	maxBody    = 1 << 20 // bytes
+	maxPage    = 500     // resources in one answer: filter.maxResults
+	usualPage  = 100
+	maxScan    = 10_000  // candidates of a filter that no index answers
+	maxMembers = 20_000  // members of a group in one answer, and members that a filter looks at
+	maxAnswer  = 4 << 20 // bytes of resources in one list; a Lambda function answers 6 MB at most
+)
+
+// Config is what a Handler needs.
+type Config struct {
+	URL       string // the configured outside address, without a slash at its end
+	Orgs      *org.Store
+	Provision *provision.Service
+	Log       *slog.Logger
+	Now       func() time.Time
+}
+
+// Handler answers everything below Prefix.
+type Handler struct {
+	Config
+	base string // the base URL of the service provider
+
+	maxScan, maxMembers, maxAnswer int
+}
+
+// New returns the handler.
+func New(c Config) *Handler {
+	return &Handler{Config: c, base: c.URL + Prefix, maxScan: maxScan, maxMembers: maxMembers, maxAnswer: maxAnswer}
+}
+
+// call is one request with who asks, and what the log is told of it.
+type call struct {
+	h    *Handler
+	w    http.ResponseWriter
+	r    *http.Request
+	who  org.Access
+	dir  provision.Directory
+	mode schema.Mode
+
+	route  string        // the pattern of the path, never the path
+	status int           // zero until the answer has begun
+	report schema.Report // in what the message was bent to fit
+}
+
+// ServeHTTP authenticates, routes, and renders whatever goes wrong as a SCIM
+// error.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	start := h.Now()
+	c := &call{h: h, w: w, r: r, route: "none"}
+	defer func() {
+		if p := recover(); p != nil {
+			if p == http.ErrAbortHandler {
+				panic(p)
+			}
+			c.fail(panicked(p))
+		}
+		c.log(h.Now().Sub(start))
+	}()
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	if err := c.serve(); err != nil {
+		c.fail(err)
+	}
+}
+
+func (c *call) serve() error {
+	path, below := strings.CutPrefix(c.r.URL.Path, Prefix)
+	token, given := bearer(c.r)
+	// Where to get in may be read by whoever is not in yet (RFC 7643 §5); a
+	// credential that is given has to be good everywhere.
+	open := below && path == "/ServiceProviderConfig" && (c.r.Method == http.MethodGet || c.r.Method == http.MethodHead)
+	if given || !open {
+		if err := c.authenticate(token); err != nil {
+			return err
+		}
+	}
+	if !below || !strings.HasPrefix(path, "/") {
+		return errNotFound
+	}
+	return c.dispatch(strings.Split(strings.TrimSuffix(path[1:], "/"), "/"))
+}
+
+func (c *call) authenticate(token string) error {
+	var err error
+	if c.who, err = c.h.Orgs.Authenticate(c.r.Context(), token); err != nil {
+		return err
+	}
+	if c.mode, err = schema.ParseMode(c.who.Connection.Dialect); err != nil {
+		return err
+	}
+	actor := audit.Actor{Kind: "connection", ID: string(c.who.Connection.ID) + "/" + string(c.who.Credential)}
+	c.dir = c.h.Provision.As(c.who.Org, c.who.Connection, actor)
+	return nil
+}
+
+// bearer returns the credential, and whether any was given. Okta can be set to
+// send the token without a scheme.
+func bearer(r *http.Request) (string, bool) {
+	a := r.Header.Get("Authorization")
+	if scheme, token, ok := strings.Cut(a, " "); ok && strings.EqualFold(scheme, "Bearer") {
+		return strings.TrimSpace(token), true
+	}
+	return a, a != ""
+}
+
+// dispatch calls the handler of the path.
+func (c *call) dispatch(path []string) error {
+	first, n := path[0], len(path)
+	if rt, ok := resourceType(first); ok {
+		switch {
+		case n == 1:
+			c.route = rt.Endpoint
+			return c.all(rt)
+		case n == 2 && path[1] == ".search":
+			c.route = rt.Endpoint + "/.search"
+			if c.r.Method != http.MethodPost {
+				return &methodError{"POST"}
+			}
+			return c.search(rt)
+		case n == 2 && path[1] != "":
+			c.route = rt.Endpoint + "/{id}"
+			return c.one(rt, path[1])
+		}
+		return errNotFound
+	}
+	switch {
+	case first == "ServiceProviderConfig" || first == "Schemas" || first == "ResourceTypes":
+		c.route = "/" + first
+		return c.discovery(path)
+	case first == "Me" && n == 1:
+		c.route = "/Me"
+		return &unsupportedError{"The client is a directory, not a user: there is no /Me."}
+	case first == "Bulk" && n == 1:
+		c.route = "/Bulk"
+		return &unsupportedError{"Bulk requests are not supported."}
+	case first == ".search" && n == 1:
+		c.route = "/.search"
+		return &unsupportedError{"Queries are supported at /Users and /Groups, not across both."}
+	}
+	return errNotFound
+}
+
+func resourceType(endpoint string) (*schema.ResourceType, bool) {
+	for _, rt := range schema.All() {
+		if rt.Endpoint[1:] == endpoint {
+			return rt, true
+		}
+	}
+	return nil, false
+}
+
+// all answers at the endpoint of a resource type.
+func (c *call) all(rt *schema.ResourceType) error {
+	switch c.r.Method {
+	case http.MethodGet, http.MethodHead:
+		return c.list(rt)
+	case http.MethodPost:
+		if rt == schema.User {
+			return c.postUser()
+		}
+		return c.postGroup()
+	}
+	return &methodError{"GET, HEAD, POST"}
+}
+
+// one answers at a resource.
+func (c *call) one(rt *schema.ResourceType, id string) error {
+	user := rt == schema.User
+	switch c.r.Method {
+	case http.MethodGet, http.MethodHead:
+		if user {
+			return c.getUser(id)
+		}
+		return c.getGroup(id)
+	case http.MethodPut:
+		if user {
+			return c.putUser(id)
+		}
+		return c.putGroup(id)
+	case http.MethodPatch:
+		if user {
+			return c.patchUser(id)
+		}
+		return c.patchGroup(id)
+	case http.MethodDelete:
+		leave := c.dir.DeleteGroup
+		if user {
+			leave = c.dir.Leave
+		}
+		if err := leave(c.r.Context(), id, c.ifMatch()); err != nil {
+			return err
+		}
+		c.sendNothing(http.StatusNoContent)
+		return nil
+	}
+	return &methodError{"GET, HEAD, PUT, PATCH, DELETE"}
+}
+
+// log tells of the request what is no person's: ids of ours, the pattern of the
+// path, and the rules by which the message was bent.
+func (c *call) log(took time.Duration) {
+	attrs := make([]slog.Attr, 0, 7)
+	attrs = append(attrs, slog.String("route", c.route), slog.String("method", known(c.r.Method)),
+		slog.Int("status", c.status), slog.Int64("ms", took.Milliseconds()))
+	if c.who.Org != nil {
+		attrs = append(attrs, slog.String("org", string(c.who.Org.ID)), slog.String("connection", string(c.who.Connection.ID)))
+	}
+	if !c.report.IsZero() {
+		var rules []any
+		for name, n := range c.report.Rules() {
+			rules = append(rules, slog.Int(name, n))
+		}
+		attrs = append(attrs, slog.Group("coerced", rules...))
+	}
+	c.h.Log.LogAttrs(c.r.Context(), slog.LevelInfo, "scim", attrs...)
+}
+
+// known keeps methods that a client invents out of the log.
+func known(method string) string {
+	switch method {
+	case "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS":
+		return method
+	}
+	return "other"
+}
+
+// panicked describes a panic without its value, which may hold anything a
+// client sent; the runtime's own errors are safe to tell.
+func panicked(p any) error {
+	what := "panic"
+	if e, ok := p.(runtime.Error); ok {
+		what = e.Error()
+	}
+	return errors.New(what + "\n" + string(debug.Stack()))
+}

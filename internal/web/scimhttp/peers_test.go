@@ -1,0 +1,176 @@
+package scimhttp_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// TestWhatOthersGetWrong has one test for each mistake that other service
+// providers were found to make; what has a test of its own is not repeated:
+// If-Match (TestPreconditions), a PATCH that keeps its first operation
+// (TestPatchIsAtomic), malformed JSON (TestBadBodies).
+func TestWhatOthersGetWrong(t *testing.T) {
+	for name, test := range map[string]func(*testing.T, *world, string, string){
+		"the groups of a user are shown": func(t *testing.T, w *world, ada, bo string) {
+			g := w.group("Engines", ada)
+			w.get("/Users/"+ada).is("groups.0.value", `"`+g+`"`)
+			w.find("/Users", `groups.value eq "`+g+`"`).list(ada)
+		},
+		"a deleted user leaves the groups": func(t *testing.T, w *world, ada, bo string) {
+			g := w.group("Engines", ada, bo)
+			w.do("DELETE", "/Users/"+ada, "").want(204)
+			if got := w.members(g); !slices.Equal(got, []string{bo}) {
+				t.Errorf("members = %v, want %s", got, bo)
+			}
+			w.find("/Groups", `members eq "`+ada+`"`).list()
+		},
+		"a manager as a string": func(t *testing.T, w *world, ada, bo string) {
+			path := "/Users/" + ada
+			w.do("PATCH", path, patch(`{"op":"Add","path":"`+enterprise+`:manager","value":"`+bo+`"}`)).want(200)
+			manager := func() string { return w.get(path).tree.At(enterprise, "manager", "value").Text() }
+			if got := manager(); got != bo {
+				t.Errorf("manager = %q, want %q", got, bo)
+			}
+			w.do("PATCH", path, patch(`{"op":"Replace","path":"`+enterprise+`:manager","value":""}`)).want(200).is("schemas", `["`+userURN+`"]`)
+			if got := manager(); got != "" {
+				t.Errorf("manager = %q after it was cleared", got)
+			}
+			w.do("POST", "/Users", person("cy@example.com", `"`+enterprise+`":{"manager":"`+bo+`"}`)).want(201)
+		},
+		"a value that is absent is created by a filter": func(t *testing.T, w *world, ada, bo string) {
+			for _, op := range []string{"Add", "Replace"} {
+				id := map[string]string{"Add": ada, "Replace": bo}[op]
+				w.do("PATCH", "/Users/"+id, patch(`{"op":"`+op+`","path":"phoneNumbers[type eq \"mobile\"].value","value":"555"}`)).want(200).
+					is("phoneNumbers", `[{"value":"555","type":"mobile"}]`)
+			}
+		},
+		"remove members that are listed, and only those": func(t *testing.T, w *world, ada, bo string) {
+			g := w.group("Engines", ada, bo)
+			w.do("PATCH", "/Groups/"+g, patch(`{"op":"Remove","path":"members","value":[{"$ref":null,"value":"`+ada+`"}]}`)).want(204)
+			if got := w.members(g); !slices.Equal(got, []string{bo}) {
+				t.Errorf("members = %v, want %s", got, bo)
+			}
+			w.do("PATCH", "/Groups/"+g, patch(`{"op":"remove","path":"members","value":[]}`)).want(204)
+			if got := w.members(g); !slices.Equal(got, []string{bo}) {
+				t.Errorf("members = %v after an empty list was removed, want %s", got, bo)
+			}
+		},
+		"booleans as strings": func(t *testing.T, w *world, ada, bo string) {
+			w.do("PATCH", "/Users/"+ada, patch(`{"op":"Replace","path":"active","value":"False"}`)).want(200).is("active", "false")
+			w.do("PATCH", "/Users/"+ada, patch(`{"op":"replace","value":{"active":"True"}}`)).want(200).is("active", "true")
+			w.do("PUT", "/Users/"+ada, strings.Replace(person("ada@example.com"), `"active":true`, `"active":"false"`, 1)).want(200).is("active", "false")
+			w.do("PATCH", "/Users/"+ada, patch(`{"op":"replace","path":"active","value":"perhaps"}`)).refused(400, "invalidValue")
+		},
+		"userName without regard to case": func(t *testing.T, w *world, ada, bo string) {
+			w.find("/Users", `userName eq "ADA@EXAMPLE.COM"`).list(ada)
+			w.find("/Users", `userName sw "ADA"`).list(ada)
+			w.do("POST", "/Users", person("Ada@Example.Com")).refused(409, "uniqueness")
+		},
+		"totalResults counts all, and pages are cut after the filter": func(t *testing.T, w *world, ada, bo string) {
+			for i := range 9 {
+				w.user(fmt.Sprintf("u%d@example.com", i), `"title":"x"`)
+			}
+			first := w.get("/Users?filter=title+eq+%22x%22&count=4").is("totalResults", "9").is("itemsPerPage", "4")
+			last := w.get("/Users?filter=title+eq+%22x%22&count=4&startIndex=9").is("totalResults", "9").is("itemsPerPage", "1")
+			if slices.Contains(first.ids(), last.ids()[0]) {
+				t.Errorf("%s stands on the first and on the last page", last.ids()[0])
+			}
+			w.get("/Users?count=4").is("totalResults", "11")
+		},
+		"a member once, however often added": func(t *testing.T, w *world, ada, bo string) {
+			g := w.do("POST", "/Groups", team("Engines", ada, ada)).want(201).text("id")
+			w.do("PATCH", "/Groups/"+g, patch(`{"op":"add","path":"members","value":[{"value":"`+ada+`"},{"value":"`+ada+`"},{"value":"`+bo+`"}]}`)).want(204)
+			w.do("PATCH", "/Groups/"+g, patch(`{"op":"add","value":{"members":[{"value":"`+bo+`"}]}}`)).want(204)
+			if got, want := w.members(g), 2; len(got) != want {
+				t.Errorf("members = %v, want each of two once", got)
+			}
+			if got := w.get("/Users/" + ada).at("groups").Elements(); len(got) != 1 {
+				t.Errorf("a user in one group shows %d", len(got))
+			}
+		},
+		"no filter is too strange": func(t *testing.T, w *world, ada, bo string) {
+			for _, f := range []string{`name eq "x"`, `name pr`, `emails`, `emails[`, `emails[]`, `emails[pr]`, `emails.value.x eq 1`, `addresses eq "x"`, `meta eq "x"`, `meta.version pr`, `x509Certificates.value gt "x"`,
+				`active eq null`, `not`, `not (`, `()`, `a.b.c.d eq "x"`, `urn: eq "x"`, enterprise + ` eq "x"`, enterprise + `: pr`, `emails[type eq "work"].value`, `emails[type eq "work"].nothing eq "x"`, `schemas pr`, `groups.display sw "x"`, `userName eq 1`, `userName eq true`, `$ref pr`} {
+				if a := w.find("/Users", f); a.status != 200 && a.status != 400 {
+					t.Errorf("filter %q = %d, want an answer or a refusal", f, a.status)
+				}
+			}
+		},
+		"an id of any form is 404": func(t *testing.T, w *world, ada, bo string) {
+			w.get("/Users/not-a-uuid").refused(404, "")
+		},
+		"a user's own id in a PATCH is no change": func(t *testing.T, w *world, ada, bo string) {
+			w.do("PATCH", "/Users/"+ada, patch(`{"op":"replace","value":{"id":"`+ada+`","title":"x"}}`)).want(200).is("title", `"x"`)
+			w.do("PATCH", "/Users/"+ada, patch(`{"op":"replace","value":{"id":"`+bo+`"}}`)).refused(400, "mutability")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			test(t, w, w.user("ada@example.com"), w.user("bo@example.com"))
+		})
+	}
+}
+
+// No acknowledged add may be lost, however many come at once.
+func TestParallelAddsToOneGroup(t *testing.T) {
+	w := newWorld(t)
+	g := w.group("Engines")
+	var ids []string
+	for i := range 200 {
+		ids = append(ids, w.user(fmt.Sprintf("u%d@example.com", i)))
+	}
+	var wg sync.WaitGroup
+	for n := range 16 {
+		wg.Go(func() {
+			for i := n; i < len(ids); i += 16 {
+				if a := w.do("PATCH", "/Groups/"+g, patch(`{"op":"add","path":"members","value":[{"value":"`+ids[i]+`"}]}`)); a.status != 204 {
+					t.Errorf("adding a member = %d %s, want 204", a.status, a.body)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	slices.Sort(ids)
+	if got := w.members(g); !slices.Equal(got, ids) {
+		t.Errorf("%d members after 200 acknowledged adds, want all of them", len(got))
+	}
+}
+
+// Changes of one user at once: none is lost, and a version that several name
+// admits one of them.
+func TestParallelChangesOfOneUser(t *testing.T) {
+	w := newWorld(t)
+	id := w.user("ada@example.com")
+	tag := w.get("/Users/" + id).header.Get("ETag")
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	statuses := map[int]int{}
+	for i := range 16 {
+		wg.Go(func() {
+			if a := w.do("PATCH", "/Users/"+id, patch(fmt.Sprintf(`{"op":"add","path":"roles","value":[{"value":"r%d"}]}`, i))); a.status != 200 {
+				t.Errorf("adding a role = %d %s, want 200", a.status, a.body)
+			}
+		})
+	}
+	wg.Wait()
+	if got := w.get("/Users/" + id).at("roles").Elements(); len(got) != 16 {
+		t.Errorf("%d roles after 16 were added at once", len(got))
+	}
+	w.do("PATCH", "/Users/"+id, patch(`{"op":"add","path":"title","value":"x"}`), "If-Match", tag).refused(412, "")
+	tag = w.get("/Users/" + id).header.Get("ETag")
+	for i := range 16 {
+		wg.Go(func() {
+			a := w.do("PATCH", "/Users/"+id, patch(fmt.Sprintf(`{"op":"add","path":"title","value":"t%d"}`, i)), "If-Match", tag)
+			mu.Lock()
+			defer mu.Unlock()
+			statuses[a.status]++
+		})
+	}
+	wg.Wait()
+	if statuses[200] != 1 || statuses[412] != 15 {
+		t.Errorf("16 changes of one version gave %v, want one 200 and fifteen 412", statuses)
+	}
+}

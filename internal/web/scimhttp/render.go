@@ -1,0 +1,113 @@
+package scimhttp
+
+import (
+	"time"
+
+	"gatehouse/internal/identity"
+	"gatehouse/internal/provision"
+	"gatehouse/internal/roster"
+	"gatehouse/internal/scim/schema"
+	"gatehouse/internal/scim/value"
+)
+
+// timeForm is xsd:dateTime in UTC with milliseconds.
+const timeForm = "2006-01-02T15:04:05.000Z"
+
+// appendUser renders a user whole. The stored attributes are copied as bytes:
+// they were normalized when they were stored.
+func (h *Handler) appendUser(b []byte, u *roster.User, groups bool) []byte {
+	b = appendStart(b, schema.User, string(u.ID), u.Raw, u.Ext)
+	if groups && len(u.Groups) > 0 {
+		b = append(b, `,"groups":[`...)
+		for i, g := range u.Groups {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			b = h.appendRef(b, string(g), "/Groups/", "direct")
+		}
+		b = append(b, ']')
+	}
+	return h.appendMeta(b, "User", "/Users/", string(u.ID), u.Created, u.Changed.Time(), provision.UserTag(*u))
+}
+
+// appendGroup renders a group; nil members are left out.
+func (h *Handler) appendGroup(b []byte, g *roster.Group, members []identity.User) []byte {
+	b = appendStart(b, schema.Group, string(g.ID), g.Raw, g.Ext)
+	if len(members) > 0 {
+		b = append(b, `,"members":[`...)
+		for i, m := range members {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			b = h.appendRef(b, string(m), "/Users/", "User")
+		}
+		b = append(b, ']')
+	}
+	return h.appendMeta(b, "Group", "/Groups/", string(g.ID), g.Created, g.Modified, g.Tag())
+}
+
+func appendStart(b []byte, rt *schema.ResourceType, id string, raw []byte, ext uint8) []byte {
+	b = append(b, `{"schemas":["`...)
+	b = append(b, rt.Schema.ID...)
+	for i, e := range rt.Extensions {
+		if ext&(1<<i) != 0 {
+			b = append(b, `","`...)
+			b = append(b, e.Schema.ID...)
+		}
+	}
+	b = append(b, `"],"id":"`...)
+	b = append(b, id...)
+	b = append(b, '"')
+	if len(raw) > 2 {
+		b = append(b, ',')
+		b = append(b, raw[1:len(raw)-1]...)
+	}
+	return b
+}
+
+func (h *Handler) appendRef(b []byte, id, endpoint, kind string) []byte {
+	b = append(b, `{"value":"`...)
+	b = append(b, id...)
+	b = append(b, `","$ref":`...)
+	b = value.AppendString(b, h.base+endpoint+id)
+	b = append(b, `,"type":"`...)
+	b = append(b, kind...)
+	return append(b, `"}`...)
+}
+
+func (h *Handler) appendMeta(b []byte, kind, endpoint, id string, created, modified time.Time, tag string) []byte {
+	b = append(b, `,"meta":{"resourceType":"`...)
+	b = append(b, kind...)
+	b = append(b, `","created":"`...)
+	b = created.UTC().AppendFormat(b, timeForm)
+	b = append(b, `","lastModified":"`...)
+	b = modified.UTC().AppendFormat(b, timeForm)
+	b = append(b, `","location":`...)
+	b = value.AppendString(b, h.base+endpoint+id)
+	b = append(b, `,"version":"W/\"`...)
+	b = append(b, tag...)
+	return append(b, `\""}}`...)
+}
+
+// project applies a projection to a rendered resource.
+func project(b []byte, p schema.Projection) ([]byte, error) {
+	if p.IsDefault() {
+		return b, nil
+	}
+	v, err := value.Parse(b)
+	if err != nil {
+		return nil, err
+	}
+	return p.Apply(v).Append(nil), nil
+}
+
+// extensions tells which extensions of the type a document holds.
+func extensions(rt *schema.ResourceType, doc value.Value) uint8 {
+	var bits uint8
+	for i, e := range rt.Extensions {
+		if !doc.Get(e.Schema.ID).IsNothing() {
+			bits |= 1 << i
+		}
+	}
+	return bits
+}

@@ -1,0 +1,209 @@
+package scimhttp
+
+import (
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"gatehouse/internal/fault"
+	"gatehouse/internal/provision"
+	"gatehouse/internal/scim/schema"
+	"gatehouse/internal/scim/value"
+)
+
+// body reads and parses the request's JSON object: at most maxBody bytes of a
+// media type that SCIM knows, or of none.
+func (c *call) body() (value.Value, error) {
+	if ct := c.r.Header.Get("Content-Type"); ct != "" && !isJSON(ct) {
+		return value.Value{}, errMediaType
+	}
+	text, err := c.read()
+	if err != nil {
+		return value.Value{}, err
+	}
+	v, err := value.Parse(text)
+	if err != nil {
+		return value.Value{}, fault.New(fault.Invalid, fault.InvalidSyntax, "The body is not JSON that can be taken: %s.", err.Error())
+	}
+	if v.Kind() != value.Object {
+		return value.Value{}, fault.New(fault.Invalid, fault.InvalidSyntax, "The body is not a JSON object.")
+	}
+	return v, nil
+}
+
+func isJSON(contentType string) bool {
+	if contentType == "application/scim+json" {
+		return true // nearly always
+	}
+	mt, params, err := mime.ParseMediaType(contentType)
+	if err != nil && !errors.Is(err, mime.ErrInvalidMediaParameter) {
+		return false
+	}
+	charset := params["charset"]
+	return (mt == "application/scim+json" || mt == "application/json") && (charset == "" || strings.EqualFold(charset, "utf-8"))
+}
+
+func (c *call) read() ([]byte, error) {
+	in := http.MaxBytesReader(c.w, c.r.Body, maxBody)
+	var text []byte
+	var err error
+	if n := c.r.ContentLength; 0 <= n && n <= maxBody {
+		text = make([]byte, n)
+		_, err = io.ReadFull(in, text)
+	} else {
+		text, err = io.ReadAll(in)
+	}
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge):
+		return nil, fault.New(fault.Invalid, fault.TooLarge, "The body is larger than %d bytes.", maxBody)
+	case err != nil:
+		return nil, fault.New(fault.Invalid, fault.InvalidSyntax, "The body ended before it was whole.")
+	}
+	return text, nil
+}
+
+// parameters are what a query asks for, in the URL or in a SearchRequest. What
+// was not given is nil.
+type parameters struct {
+	attributes, excluded      []string
+	filter, startIndex, count *string
+}
+
+// parameters reads the URL's. Unknown ones are passed over, as is an "&" that
+// nothing follows: identity providers append flags of their own. One of ours
+// that cannot be read is refused rather than passed over, since a look-up
+// without its filter would answer with everybody; so is one that is given twice
+// with different values.
+func (c *call) parameters() (parameters, error) {
+	var p parameters
+	for part := range strings.SplitSeq(c.r.URL.RawQuery, "&") {
+		name, text, _ := strings.Cut(part, "=")
+		name, err := url.QueryUnescape(name)
+		if err != nil {
+			continue
+		}
+		var one **string
+		switch name {
+		case "attributes", "excludedAttributes":
+		case "filter":
+			one = &p.filter
+		case "startIndex":
+			one = &p.startIndex
+		case "count":
+			one = &p.count
+		default:
+			continue
+		}
+		text, err = url.QueryUnescape(text)
+		switch {
+		case err != nil:
+			return p, fault.New(fault.Invalid, fault.InvalidValue, "The parameter %s is not percent-encoded as it should be.", name)
+		case one != nil && *one != nil && **one != text:
+			return p, fault.New(fault.Invalid, fault.InvalidValue, "The parameter %s is given twice.", name)
+		case one != nil:
+			*one = &text
+		case name == "attributes":
+			p.attributes = append(p.attributes, text)
+		default:
+			p.excluded = append(p.excluded, text)
+		}
+	}
+	return p, nil
+}
+
+// projection reads attributes and excludedAttributes (RFC 7644 §3.9).
+func (c *call) projection(rt *schema.ResourceType) (schema.Projection, error) {
+	p, err := c.parameters()
+	if err != nil {
+		return schema.Projection{}, err
+	}
+	return schema.ParseProjection(rt, p.attributes, p.excluded)
+}
+
+// searchURN is the schema of a SearchRequest (RFC 7644 §3.4.3).
+const searchURN = "urn:ietf:params:scim:api:messages:2.0:SearchRequest"
+
+// searchParameters reads a SearchRequest. As in a URL, what is there and cannot
+// be read is refused.
+func searchParameters(body value.Value, m schema.Mode) (parameters, error) {
+	var p parameters
+	named := slices.ContainsFunc(body.Get("schemas").Elements(), func(v value.Value) bool { return strings.EqualFold(v.Text(), searchURN) })
+	if !named && m != schema.Compat {
+		return p, fault.New(fault.Invalid, fault.InvalidSyntax, "`schemas` does not name %s.", searchURN)
+	}
+	for name, to := range map[string]*[]string{"attributes": &p.attributes, "excludedAttributes": &p.excluded} {
+		v := body.Get(name)
+		if v.Kind() == value.String { // as it stands in a URL
+			v = value.Arr(v)
+		}
+		if !v.IsNothing() && v.Kind() != value.Array {
+			return p, fault.New(fault.Invalid, fault.InvalidValue, "`%s` must be an array of names.", name)
+		}
+		for _, e := range v.Elements() {
+			if e.Kind() != value.String {
+				return p, fault.New(fault.Invalid, fault.InvalidValue, "`%s` must be an array of names.", name)
+			}
+			*to = append(*to, e.Text())
+		}
+	}
+	for _, f := range []struct {
+		name string
+		kind value.Kind
+		to   **string
+	}{{"filter", value.String, &p.filter}, {"startIndex", value.Number, &p.startIndex}, {"count", value.Number, &p.count}} {
+		v := body.Get(f.name)
+		if v.Kind() == value.Absent || v.Kind() == value.Null {
+			continue
+		}
+		if v.Kind() != f.kind && !(m == schema.Compat && v.Kind() == value.String) {
+			return p, fault.New(fault.Invalid, fault.InvalidValue, "`%s` is of the wrong type.", f.name)
+		}
+		text := v.Text()
+		*f.to = &text
+	}
+	return p, nil
+}
+
+// ifMatch reads the precondition; nil where there is none.
+func (c *call) ifMatch() provision.Match {
+	if c.mode == schema.Interop { // its clients must not send entity tags
+		return nil
+	}
+	return matcher(c.r.Header.Values("If-Match"))
+}
+
+// matcher compares tags weakly: ours are weak, and clients send them back in
+// either form.
+func matcher(headers []string) provision.Match {
+	if len(headers) == 0 {
+		return nil
+	}
+	list := strings.Join(headers, ",")
+	return func(tag string) bool {
+		for t := range strings.SplitSeq(list, ",") {
+			t = strings.TrimSpace(t)
+			if t == "*" || strings.Trim(strings.TrimPrefix(t, "W/"), `"`) == tag {
+				return true
+			}
+		}
+		return false
+	}
+}
+
+// notModified answers 304 where the client has the version already.
+func (c *call) notModified(tag string) bool {
+	m := matcher(c.r.Header.Values("If-None-Match"))
+	if m == nil || !m(tag) {
+		return false
+	}
+	c.w.Header().Set("ETag", etag(tag))
+	c.sendNothing(http.StatusNotModified)
+	return true
+}
+
+func etag(tag string) string { return `W/"` + tag + `"` }

@@ -1,0 +1,134 @@
+package scimhttp
+
+import (
+	"net/http"
+
+	"gatehouse/internal/provision"
+	"gatehouse/internal/roster"
+	"gatehouse/internal/scim/patch"
+	"gatehouse/internal/scim/schema"
+	"gatehouse/internal/scim/value"
+)
+
+// renderUser renders a user with the memberships that it was read with.
+func (c *call) renderUser(u *roster.User, p schema.Projection) ([]byte, error) {
+	room := make([]byte, 0, len(u.Raw)+640+120*len(u.Groups))
+	return project(c.h.appendUser(room, u, p.Wants("groups")), p)
+}
+
+// sendUser answers with one user.
+func (c *call) sendUser(status int, u *roster.User, p schema.Projection) error {
+	b, err := c.renderUser(u, p)
+	if err != nil {
+		return err
+	}
+	return c.sendResource(status, c.h.base+"/Users/"+string(u.ID), provision.UserTag(*u), b)
+}
+
+func (c *call) getUser(id string) error {
+	p, err := c.projection(schema.User)
+	if err != nil {
+		return err
+	}
+	u, err := c.dir.User(c.r.Context(), id, p.Wants("groups"))
+	if err != nil {
+		return err
+	}
+	if c.notModified(provision.UserTag(u)) {
+		return nil
+	}
+	return c.sendUser(http.StatusOK, &u, p)
+}
+
+// normalized reads the body of a POST or PUT as a document to store; the body
+// itself is for what stands apart from the document.
+func (c *call) normalized(rt *schema.ResourceType) (provision.Doc, value.Value, error) {
+	body, err := c.body()
+	if err != nil {
+		return provision.Doc{}, body, err
+	}
+	doc, report, err := rt.Normalize(body, c.mode)
+	c.report = report
+	if err != nil {
+		return provision.Doc{}, body, err
+	}
+	return provision.Doc{Attributes: doc, Extensions: extensions(rt, doc)}, body, nil
+}
+
+func (c *call) postUser() error {
+	p, err := c.projection(schema.User)
+	if err != nil {
+		return err
+	}
+	doc, _, err := c.normalized(schema.User)
+	if err != nil {
+		return err
+	}
+	u, err := c.dir.Join(c.r.Context(), doc)
+	if err != nil {
+		return err
+	}
+	return c.sendUser(http.StatusCreated, &u, p)
+}
+
+// putUser replaces the attributes. One that is left out is cleared, but for
+// active: a profile update without it must not let a suspended user in again
+// (RFC 7644 §3.5.1 leaves the choice).
+func (c *call) putUser(id string) error {
+	p, err := c.projection(schema.User)
+	if err != nil {
+		return err
+	}
+	doc, _, err := c.normalized(schema.User)
+	if err != nil {
+		return err
+	}
+	return c.changeUser(id, p, func(u roster.User) (provision.Doc, error) {
+		if doc.Attributes.Get("active").Kind() != value.Absent || u.Doc().Get("active").Kind() == value.Absent {
+			return doc, nil
+		}
+		kept := doc.Attributes.Clone()
+		kept.Set("active", u.Doc().Get("active"))
+		settled, _, err := schema.User.Settle(kept, c.mode)
+		return provision.Doc{Attributes: settled, Extensions: doc.Extensions}, err
+	})
+}
+
+func (c *call) patchUser(id string) error {
+	p, err := c.projection(schema.User)
+	if err != nil {
+		return err
+	}
+	body, err := c.body()
+	if err != nil {
+		return err
+	}
+	req, err := patch.Parse(body, c.mode)
+	if err != nil {
+		return err
+	}
+	return c.changeUser(id, p, func(u roster.User) (provision.Doc, error) {
+		return c.apply(req, schema.User, u.Doc(), id)
+	})
+}
+
+func (c *call) changeUser(id string, p schema.Projection, edit func(roster.User) (provision.Doc, error)) error {
+	u, _, err := c.dir.Change(c.r.Context(), id, c.ifMatch(), edit)
+	if err != nil {
+		return err
+	}
+	return c.sendUser(http.StatusOK, &u, p)
+}
+
+// apply patches a stored document. The id goes in with it, so that an operation
+// that names it is understood, and comes out again.
+func (c *call) apply(req patch.Request, rt *schema.ResourceType, doc value.Value, id string) (provision.Doc, error) {
+	with := value.Obj(append([]value.Member{value.M("id", value.Str(id))}, doc.Members()...)...)
+	out, report, err := req.Apply(rt, with, c.mode)
+	c.report = report
+	if err != nil {
+		return provision.Doc{}, err
+	}
+	out = out.Without("id")
+	return provision.Doc{Attributes: out, Extensions: extensions(rt, out)}, nil
+}

@@ -1,0 +1,377 @@
+package scimhttp_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"iter"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"gatehouse/internal/identity"
+	"gatehouse/internal/org"
+	"gatehouse/internal/provision"
+	"gatehouse/internal/scim/value"
+	"gatehouse/internal/secret"
+	"gatehouse/internal/table"
+	"gatehouse/internal/table/memory"
+	"gatehouse/internal/web/scimhttp"
+)
+
+const (
+	outside    = "https://id.example.com"
+	userURN    = "urn:ietf:params:scim:schemas:core:2.0:User"
+	groupURN   = "urn:ietf:params:scim:schemas:core:2.0:Group"
+	enterprise = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
+	patchURN   = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
+	listURN    = "urn:ietf:params:scim:api:messages:2.0:ListResponse"
+	searchURN  = "urn:ietf:params:scim:api:messages:2.0:SearchRequest"
+	errorURN   = "urn:ietf:params:scim:api:messages:2.0:Error"
+)
+
+// world is a handler over a table in memory, with one organization and its
+// first connection, whose credential requests carry unless they say otherwise.
+type world struct {
+	testing.TB
+	*scimhttp.Handler
+	table *brittle
+	orgs  *org.Store
+	org   *org.Org
+	conn  org.Connection
+	token string
+	log   *safeBuffer
+
+	mu  sync.Mutex
+	now time.Time
+}
+
+// newWorld takes the dialect of the connection; compat where none is given.
+func newWorld(t testing.TB, dialect ...string) *world {
+	t.Helper()
+	w := &world{TB: t, log: &safeBuffer{}, now: time.Date(2026, 11, 1, 8, 0, 0, 0, time.UTC)}
+	m := memory.New()
+	m.Now = w.clock
+	w.table = &brittle{Table: m}
+	w.orgs = org.New(w.table, secret.Mint(), w.clock, time.Minute)
+	w.Handler = scimhttp.New(scimhttp.Config{
+		URL: outside, Orgs: w.orgs, Provision: provision.New(w.table, w.clock),
+		Log: slog.New(slog.NewJSONHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug})), Now: w.clock,
+	})
+	var err error
+	if w.org, err = w.orgs.Create(context.Background(), org.Spec{Name: "Example GmbH"}); err != nil {
+		t.Fatal(err)
+	}
+	w.conn, w.token = w.connect(w.org, strings.Join(dialect, ""))
+	return w
+}
+
+// clock moves on with every look, so that times tell what came first.
+func (w *world) clock() time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.now = w.now.Add(time.Millisecond)
+	return w.now
+}
+
+func (w *world) pass(d time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.now = w.now.Add(d)
+}
+
+func (w *world) connect(o *org.Org, dialect string) (org.Connection, string) {
+	w.Helper()
+	c, err := w.orgs.CreateConnection(context.Background(), o, org.Connection{Name: "Directory", Dialect: dialect})
+	if err != nil {
+		w.Fatal(err)
+	}
+	token, _, err := w.orgs.Issue(context.Background(), o, c.ID, 0)
+	if err != nil {
+		w.Fatal(err)
+	}
+	return c, token
+}
+
+// do makes a request below the base URL and returns its answer. Headers come in
+// pairs; an empty value takes the header away.
+func (w *world) do(method, path, body string, headers ...string) answer {
+	w.Helper()
+	var in io.Reader
+	if body != "" {
+		in = strings.NewReader(body)
+	}
+	r := httptest.NewRequest(method, scimhttp.Prefix+path, in)
+	r.Header.Set("Authorization", "Bearer "+w.token)
+	if body != "" {
+		r.Header.Set("Content-Type", "application/scim+json")
+	}
+	for i := 0; i < len(headers); i += 2 {
+		if r.Header.Del(headers[i]); headers[i+1] != "" {
+			r.Header.Add(headers[i], headers[i+1])
+		}
+	}
+	return w.serve(r)
+}
+
+func (w *world) serve(r *http.Request) answer {
+	w.Helper()
+	rec := httptest.NewRecorder()
+	w.ServeHTTP(rec, r)
+	a := answer{TB: w.TB, asked: r.Method + " " + r.URL.String(), status: rec.Code, header: rec.Result().Header, body: rec.Body.Bytes()}
+	if len(a.body) > 0 {
+		v, err := value.Parse(a.body)
+		if err != nil {
+			w.Fatalf("%s: the answer is not JSON: %v\n%s", a.asked, err, a.body)
+		}
+		a.tree = v
+	}
+	return a
+}
+
+// get is do for what is read.
+func (w *world) get(path string, headers ...string) answer {
+	w.Helper()
+	return w.do("GET", path, "", headers...)
+}
+
+// find lists what the filter selects.
+func (w *world) find(endpoint, filter string) answer {
+	w.Helper()
+	return w.get(endpoint + "?filter=" + url.QueryEscape(filter))
+}
+
+// person is the body of a user.
+func person(userName string, more ...string) string {
+	return fmt.Sprintf(`{"schemas":[%q],"userName":%q,"active":true,"name":{"givenName":"Ada","familyName":"Lovelace"},"emails":[{"value":%q,"type":"work","primary":true}]%s}`,
+		userURN, userName, userName, strings.Join(append([]string{""}, more...), ","))
+}
+
+func team(name string, members ...string) string {
+	list := make([]string, len(members))
+	for i, m := range members {
+		list[i] = fmt.Sprintf(`{"value":%q}`, m)
+	}
+	return fmt.Sprintf(`{"schemas":[%q],"displayName":%q,"members":[%s]}`, groupURN, name, strings.Join(list, ","))
+}
+
+func patch(ops ...string) string {
+	return fmt.Sprintf(`{"schemas":[%q],"Operations":[%s]}`, patchURN, strings.Join(ops, ","))
+}
+
+// user creates a user and returns the id.
+func (w *world) user(userName string, more ...string) string {
+	w.Helper()
+	return w.do("POST", "/Users", person(userName, more...)).want(201).text("id")
+}
+
+func (w *world) group(name string, members ...string) string {
+	w.Helper()
+	return w.do("POST", "/Groups", team(name, members...)).want(201).text("id")
+}
+
+// members returns a group's members as GET tells them, ascending.
+func (w *world) members(group string) []string {
+	w.Helper()
+	return texts(w.get("/Groups/" + group).want(200).tree.Get("members"))
+}
+
+func texts(list value.Value) []string {
+	out := []string{}
+	for _, e := range list.Elements() {
+		out = append(out, e.Get("value").Text())
+	}
+	slices.Sort(out)
+	return out
+}
+
+// nobody is the id of a user or group of the connection that was never made.
+func (w *world) nobody() string { return string(w.conn.ID) + "0000" + strings.Repeat("z", 17) }
+
+// answer is what came back.
+type answer struct {
+	testing.TB
+	asked  string
+	status int
+	header http.Header
+	body   []byte
+	tree   value.Value
+}
+
+// want fails the test unless the status is the one.
+func (a answer) want(status int) answer {
+	a.Helper()
+	if a.status != status {
+		a.Fatalf("%s = %d, want %d; body %.2000s", a.asked, a.status, status, a.body)
+	}
+	return a
+}
+
+// refused fails the test unless the answer is a SCIM error (RFC 7644 §3.12) of
+// the status and type.
+func (a answer) refused(status int, scimType string) answer {
+	a.Helper()
+	a.want(status)
+	if ct := a.header.Get("Content-Type"); ct != "application/scim+json" && ct != "application/json" {
+		a.Errorf("%s: Content-Type of the error = %q, want application/scim+json", a.asked, ct)
+	}
+	for path, want := range map[string]string{"schemas.0": errorURN, "status": strconv.Itoa(status), "scimType": scimType} {
+		if got := a.at(path); got.Text() != want || want != "" && got.Kind() != value.String {
+			a.Errorf("%s: %s of the error = %q, want the string %q", a.asked, path, got.Text(), want)
+		}
+	}
+	if a.text("detail") == "" {
+		a.Errorf("%s: the error has no detail", a.asked)
+	}
+	return a
+}
+
+// at walks along names and indexes with dots between them.
+func (a answer) at(path string) value.Value {
+	v := a.tree
+	for p := range strings.SplitSeq(path, ".") {
+		if i, err := strconv.Atoi(p); err == nil && v.Kind() == value.Array {
+			if i >= len(v.Elements()) {
+				return value.Value{}
+			}
+			v = v.Elements()[i]
+			continue
+		}
+		v = v.Get(p)
+	}
+	return v
+}
+
+func (a answer) text(path string) string { return a.at(path).Text() }
+
+// is fails the test unless the value at the path is the JSON text.
+func (a answer) is(path, want string) answer {
+	a.Helper()
+	got := a.at(path)
+	if got.Kind() == value.Absent {
+		a.Errorf("%s: %s is absent, want %s; body %.2000s", a.asked, path, want, a.body)
+	} else if s := string(got.Append(nil)); s != want {
+		a.Errorf("%s: %s = %s, want %s", a.asked, path, s, want)
+	}
+	return a
+}
+
+func (a answer) lacks(path string) answer {
+	a.Helper()
+	if got := a.at(path); got.Kind() != value.Absent {
+		a.Errorf("%s: %s = %s, want nothing", a.asked, path, got.Append(nil))
+	}
+	return a
+}
+
+// ids are those of a list's resources, in their order.
+func (a answer) ids() []string {
+	out := []string{}
+	for _, r := range a.at("Resources").Elements() {
+		out = append(out, r.Get("id").Text())
+	}
+	return out
+}
+
+// list fails the test unless the answer is a list whose total and resources are
+// the ids, in any order.
+func (a answer) list(ids ...string) answer {
+	a.Helper()
+	a.want(200).is("schemas.0", strconv.Quote(listURN)).is("totalResults", strconv.Itoa(len(ids)))
+	got := a.ids()
+	ids = slices.Clone(ids)
+	slices.Sort(got)
+	slices.Sort(ids)
+	if !slices.Equal(got, ids) {
+		a.Errorf("%s: ids %v, want %v", a.asked, got, ids)
+	}
+	return a
+}
+
+// brittle is a table that a test can make fail.
+type brittle struct {
+	table.Table
+	mu     sync.Mutex
+	fail   func(op string) error // nil: everything works; it may panic
+	reads  int
+	writes int
+}
+
+func (b *brittle) breaks(f func(op string) error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.fail = f
+}
+
+func (b *brittle) call(op string) error {
+	b.mu.Lock()
+	f := b.fail
+	if op == "commit" {
+		b.writes++
+	} else {
+		b.reads++
+	}
+	b.mu.Unlock()
+	if f == nil {
+		return nil
+	}
+	return f(op)
+}
+
+// counts returns how many reads and commits there were since it was asked last.
+func (b *brittle) counts() (reads, writes int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	reads, writes = b.reads, b.writes
+	b.reads, b.writes = 0, 0
+	return reads, writes
+}
+
+func (b *brittle) Get(ctx context.Context, keys ...table.Key) ([]table.Item, error) {
+	if err := b.call("get"); err != nil {
+		return nil, err
+	}
+	return b.Table.Get(ctx, keys...)
+}
+
+func (b *brittle) Query(ctx context.Context, part string, r table.Range) iter.Seq2[table.Item, error] {
+	if err := b.call("query"); err != nil {
+		return func(yield func(table.Item, error) bool) { yield(table.Item{}, err) }
+	}
+	return b.Table.Query(ctx, part, r)
+}
+
+func (b *brittle) Commit(ctx context.Context, writes ...table.Write) (table.Version, error) {
+	if err := b.call("commit"); err != nil {
+		return "", err
+	}
+	return b.Table.Commit(ctx, writes...)
+}
+
+type safeBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (s *safeBuffer) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *safeBuffer) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
+}
+
+// mintUser is an id of another connection's form.
+func mintUser() string { return string(identity.MintUser(identity.MintConnection())) }
