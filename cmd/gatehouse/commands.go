@@ -1,0 +1,195 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+
+	"gatehouse/internal/app"
+)
+
+type orgCmd struct {
+	Create orgCreateCmd `cmd:"" help:"Make an organization."`
+	Invite orgInviteCmd `cmd:"" help:"Invite an admin."`
+	List   orgListCmd   `cmd:"" help:"List organizations."`
+}
+
+type orgCreateCmd struct {
+	at
+	Name     string `required:"" help:"Name, as people know it."`
+	Slug     string `help:"Its address: URL/o/SLUG/. Default: made from the name."`
+	Language string `help:"Language of who names none: en or de." default:"en"`
+	Admin    string `help:"Email address of the first admin, who is invited by mail."`
+}
+
+func (c *orgCreateCmd) Run(ctx context.Context, out io.Writer) error {
+	return do(ctx, c.at, out, "org create", app.OrgCreate{Name: c.Name, Slug: c.Slug, Language: c.Language, Admin: c.Admin}, orgText)
+}
+
+type orgInviteCmd struct {
+	at
+	Org   string `required:"" help:"Id or address of the organization."`
+	Admin string `required:"" help:"Email address of the admin."`
+}
+
+func (c *orgInviteCmd) Run(ctx context.Context, out io.Writer) error {
+	return do(ctx, c.at, out, "org invite", app.OrgInvite{Org: c.Org, Admin: c.Admin}, orgText)
+}
+
+type orgListCmd struct{ at }
+
+func (c *orgListCmd) Run(ctx context.Context, out io.Writer) error {
+	return do(ctx, c.at, out, "org list", struct{}{}, func(all []app.OrgAnswer) string {
+		if len(all) == 0 {
+			return "No organizations yet. Make one with: gatehouse org create --name NAME --admin EMAIL\n"
+		}
+		return columns(func(w io.Writer) {
+			for _, o := range all {
+				fmt.Fprintf(w, "%s\t%s\t%s\n", o.Org, o.Name, o.SignIn)
+			}
+		})
+	})
+}
+
+func orgText(o app.OrgAnswer) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "Organization %s (%s)\nSign in at   %s\n", o.Name, o.Org, o.SignIn)
+	if o.Admin != "" {
+		fmt.Fprintf(&b, "Admin        invited by mail (user %s)\n", o.Admin)
+	}
+	fmt.Fprintf(&b, "Next         gatehouse connection create --org %s --name NAME\n", o.Slug)
+	return b.String()
+}
+
+type connectionCmd struct {
+	Create  connectionCreateCmd  `cmd:"" help:"Make a connection and its first credential."`
+	List    connectionListCmd    `cmd:"" help:"List an organization's connections, with credentials and their last use."`
+	Rotate  connectionRotateCmd  `cmd:"" help:"Issue another credential. The newest two are good; older ones end."`
+	Revoke  connectionRevokeCmd  `cmd:"" help:"End a credential, or all of a connection's."`
+	Welcome connectionWelcomeCmd `cmd:"" help:"Switch the welcome emails of a connection's future users on or off."`
+}
+
+type connectionCreateCmd struct {
+	at
+	Org       string `required:"" help:"Id or address of the organization."`
+	Name      string `required:"" help:"Name, as admins know it."`
+	Dialect   string `help:"How its client speaks: compat, strict or interop." default:"compat"`
+	NoWelcome bool   `help:"Its users get no welcome email."`
+	Expires   string `help:"Lifetime of the credential, such as 8760h. Default: until it is revoked."`
+}
+
+func (c *connectionCreateCmd) Run(ctx context.Context, out io.Writer) error {
+	return do(ctx, c.at, out, "connection create",
+		app.ConnectionCreate{Org: c.Org, Name: c.Name, Dialect: c.Dialect, NoWelcome: c.NoWelcome, Expires: c.Expires}, credentialText)
+}
+
+func credentialText(a app.CredentialAnswer) string {
+	return fmt.Sprintf("Connection   %s\nBase URL     %s\nCredential   %s\nToken        %s\nThe token is shown this once.\n",
+		a.Connection, a.SCIM, a.Credential, a.Token)
+}
+
+type connectionListCmd struct {
+	at
+	Org string `required:"" help:"Id or address of the organization."`
+}
+
+func (c *connectionListCmd) Run(ctx context.Context, out io.Writer) error {
+	return do(ctx, c.at, out, "connection list", app.ConnectionArgs{Org: c.Org}, func(all []app.ConnectionAnswer) string {
+		if len(all) == 0 {
+			return "No connections yet. Make one with: gatehouse connection create --org " + c.Org + " --name NAME\n"
+		}
+		return columns(func(w io.Writer) {
+			for _, a := range all {
+				mails := "welcome emails on"
+				if a.NoWelcome {
+					mails = "welcome emails off"
+				}
+				fmt.Fprintf(w, "%s\t%s\t%s\t%d users\t%d groups\t%s\n", a.Connection, a.Name, a.Dialect, a.Users, a.Groups, mails)
+				for _, k := range a.Credentials {
+					state := "good"
+					if !k.Revoked.IsZero() {
+						state = "revoked " + when(k.Revoked)
+					}
+					fmt.Fprintf(w, "\tcredential %s\t%s\tcreated %s\tlast used %s\texpires %s\n", k.ID, state, when(k.Created), when(k.LastUsed), when(k.Expires))
+				}
+			}
+		})
+	})
+}
+
+func columns(write func(io.Writer)) string {
+	var b strings.Builder
+	w := tabwriter.NewWriter(&b, 0, 4, 2, ' ', 0)
+	write(w)
+	w.Flush()
+	return b.String()
+}
+
+type connectionRotateCmd struct {
+	at
+	Org        string `required:"" help:"Id or address of the organization."`
+	Connection string `required:"" help:"Id of the connection."`
+	Expires    string `help:"Lifetime of the credential, such as 8760h. Default: until it is revoked."`
+}
+
+func (c *connectionRotateCmd) Run(ctx context.Context, out io.Writer) error {
+	return do(ctx, c.at, out, "connection rotate",
+		app.ConnectionArgs{Org: c.Org, Connection: c.Connection, Expires: c.Expires}, credentialText)
+}
+
+type connectionRevokeCmd struct {
+	at
+	Org        string `required:"" help:"Id or address of the organization."`
+	Connection string `required:"" help:"Id of the connection."`
+	Credential string `help:"Id of the credential; without it all of them end." xor:"which" required:""`
+	All        bool   `help:"End every credential of the connection." xor:"which" required:""`
+}
+
+func (c *connectionRevokeCmd) Run(ctx context.Context, out io.Writer) error {
+	return do(ctx, c.at, out, "connection revoke",
+		app.ConnectionArgs{Org: c.Org, Connection: c.Connection, Credential: c.Credential}, func(app.Done) string { return "Revoked.\n" })
+}
+
+type connectionWelcomeCmd struct {
+	at
+	Org        string `required:"" help:"Id or address of the organization."`
+	Connection string `required:"" help:"Id of the connection."`
+	Welcome    string `arg:"" enum:"on,off" help:"on or off."`
+}
+
+func (c *connectionWelcomeCmd) Run(ctx context.Context, out io.Writer) error {
+	return do(ctx, c.at, out, "connection welcome",
+		app.ConnectionArgs{Org: c.Org, Connection: c.Connection, Welcome: c.Welcome}, func(app.Done) string {
+			return "Welcome emails of future users are " + c.Welcome + ".\n"
+		})
+}
+
+type deadCmd struct {
+	List   deadListCmd   `cmd:"" help:"List what was given up."`
+	Replay deadReplayCmd `cmd:"" help:"Try all of it again."`
+}
+
+type deadListCmd struct{ at }
+
+func (c *deadListCmd) Run(ctx context.Context, out io.Writer) error {
+	return do(ctx, c.at, out, "dead list", struct{}{}, func(all []app.Dead) string {
+		if len(all) == 0 {
+			return "Nothing was given up.\n"
+		}
+		return columns(func(w io.Writer) {
+			for _, d := range all {
+				fmt.Fprintf(w, "%s\t%s\ttried %d times\t%s\n", d.Consumer, when(d.At), d.Tries, d.What)
+			}
+		})
+	})
+}
+
+type deadReplayCmd struct{ at }
+
+func (c *deadReplayCmd) Run(ctx context.Context, out io.Writer) error {
+	return do(ctx, c.at, out, "dead replay", struct{}{}, func(r app.Replayed) string {
+		return fmt.Sprintf("%d done, %d still fail.\n", r.Done, r.Failed)
+	})
+}

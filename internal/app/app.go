@@ -1,0 +1,126 @@
+// Package app puts the product together over ports that a home has opened, and
+// hands out its faces: SCIM, the portal, the feed's consumers, the sweep, and
+// the operator's commands.
+//
+// It knows no technology, and a face builds only what it needs.
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"gatehouse/internal/account"
+	"gatehouse/internal/courier"
+	"gatehouse/internal/due"
+	"gatehouse/internal/fault"
+	"gatehouse/internal/mail"
+	"gatehouse/internal/org"
+	"gatehouse/internal/provision"
+	"gatehouse/internal/secret"
+	"gatehouse/internal/table"
+)
+
+// Ports are what a home opens.
+type Ports struct {
+	Table  table.Table
+	Key    secret.Key  // the server's
+	URL    string      // the outside address, without a slash at its end
+	Sender mail.Sender // nil for faces that send nothing
+	From   mail.Address
+	Lease  time.Duration // of one attempt to send; 0: the courier's own
+	Daily  int           // mails of one organization in a day; 0: no limit
+	Now    func() time.Time
+	Log    *slog.Logger
+	// CredentialCache is how long a good credential is believed.
+	CredentialCache time.Duration
+}
+
+// App is the product over its ports.
+type App struct {
+	Ports
+	Orgs      *org.Store
+	Provision *provision.Service
+	Courier   *courier.Service
+	Accounts  *account.Service
+}
+
+// New puts the product together. It reads nothing.
+func New(p Ports) *App {
+	a := &App{Ports: p}
+	a.Orgs = org.New(p.Table, p.Key, p.Now, p.CredentialCache)
+	a.Provision = provision.New(p.Table, p.Now)
+	a.Courier = courier.New(courier.Config{
+		Table: p.Table, Orgs: a.Orgs, Sender: p.Sender, From: p.From, Now: p.Now, Log: p.Log,
+		Lease: p.Lease, DailyLimit: p.Daily, Links: courier.Links{Key: p.Key.Derive("links"), URL: p.URL},
+	})
+	a.Accounts = account.New(account.Config{
+		Table: p.Table, Orgs: a.Orgs, Courier: a.Courier, Provision: a.Provision, Key: p.Key, Now: p.Now,
+	})
+	return a
+}
+
+// Sweeper returns what is to be called every minute.
+func (a *App) Sweeper() *due.Sweeper {
+	return &due.Sweeper{
+		Table: a.Table, Now: a.Now, Log: a.Log,
+		Handlers: map[string]func(context.Context, due.Ref) error{courier.DueKind: a.Courier.Due},
+	}
+}
+
+// SchemaVersion is the form of the items in the table. A program serves only
+// tables of its own.
+const SchemaVersion = 1
+
+// foundation is the table's first item.
+type foundation struct {
+	Schema int       `json:"schema"`
+	Key    string    `json:"key"` // fingerprint of the server's key
+	Made   time.Time `json:"made"`
+}
+
+var foundationKey = table.Key{Part: "META", Sort: "#"}
+
+// Founded reports whether the table was prepared before.
+func Founded(ctx context.Context, t table.Table) (bool, error) {
+	items, err := t.Get(ctx, foundationKey)
+	if err != nil {
+		return false, fmt.Errorf("read the table's foundation: %w", err)
+	}
+	return len(items) == 1, nil
+}
+
+// Prepare founds an empty table, and refuses one of another schema version or
+// one whose names were keyed by another server key: with it nobody would be
+// found.
+func Prepare(ctx context.Context, t table.Table, key secret.Key, now time.Time) error {
+	for {
+		items, err := t.Get(ctx, foundationKey)
+		if err != nil {
+			return fmt.Errorf("read the table's foundation: %w", err)
+		}
+		if len(items) == 0 {
+			b, err := json.Marshal(foundation{Schema: SchemaVersion, Key: key.Fingerprint(), Made: now.UTC().Truncate(time.Second)})
+			if err != nil {
+				return fmt.Errorf("found the table: %w", err)
+			}
+			if _, err := t.Commit(ctx, table.Create(foundationKey, b)); err != nil && !table.Conflicts(err) {
+				return fmt.Errorf("found the table: %w", err)
+			}
+			continue // whoever founded it: read what they wrote
+		}
+		var f foundation
+		if err := json.Unmarshal(items[0].Data, &f); err != nil {
+			return fmt.Errorf("read the table's foundation: %w", err)
+		}
+		switch {
+		case f.Schema != SchemaVersion:
+			return fault.New(fault.Unavailable, "", "The store has schema version %d; this program serves version %d. Use the program that wrote it, or migrate.", f.Schema, SchemaVersion)
+		case f.Key != key.Fingerprint():
+			return fault.New(fault.Unavailable, "", "The store was made with another server key. Bring back the key that belongs to it.")
+		}
+		return nil
+	}
+}

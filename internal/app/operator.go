@@ -1,0 +1,329 @@
+package app
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"gatehouse/internal/audit"
+	"gatehouse/internal/fault"
+	"gatehouse/internal/identity"
+	"gatehouse/internal/org"
+	"gatehouse/internal/provision"
+)
+
+// Operator carries out what an operator types: in the serving program, where
+// the command line reaches it over a socket, or in the command line itself.
+type Operator struct {
+	App *App
+	// Home adds the commands that only a home can carry out, by name.
+	Home map[string]func(ctx context.Context, args json.RawMessage) (any, error)
+}
+
+// Arguments and answers of the commands. Answers are what --json prints.
+type (
+	OrgCreate struct {
+		Name     string `json:"name"`
+		Slug     string `json:"slug,omitempty"`
+		Language string `json:"language,omitempty"`
+		Admin    string `json:"admin,omitempty"` // email address of the first admin
+	}
+	OrgInvite struct {
+		Org   string `json:"org"`
+		Admin string `json:"admin"`
+	}
+	OrgAnswer struct {
+		Org    string `json:"org"`
+		Name   string `json:"name"`
+		Slug   string `json:"slug"`
+		SignIn string `json:"signIn"`          // where its people sign in
+		Admin  string `json:"admin,omitempty"` // id of the invited admin
+	}
+	ConnectionCreate struct {
+		Org       string `json:"org"` // id or address
+		Name      string `json:"name"`
+		Dialect   string `json:"dialect,omitempty"`
+		NoWelcome bool   `json:"noWelcome,omitempty"`
+		Expires   string `json:"expires,omitempty"` // lifetime of the credential, "8760h"
+	}
+	ConnectionArgs struct {
+		Org        string `json:"org"`
+		Connection string `json:"connection"`
+		Credential string `json:"credential,omitempty"`
+		Expires    string `json:"expires,omitempty"`
+		Welcome    string `json:"welcome,omitempty"` // "on" or "off"
+	}
+	CredentialAnswer struct {
+		Org        string `json:"org"`
+		Connection string `json:"connection"`
+		Credential string `json:"credential"`
+		Token      string `json:"token"` // shown this once
+		SCIM       string `json:"scim"`  // base URL
+		SignIn     string `json:"signIn"`
+	}
+	ConnectionAnswer struct {
+		Org         string           `json:"org"`
+		Connection  string           `json:"connection"`
+		Name        string           `json:"name"`
+		Dialect     string           `json:"dialect"`
+		NoWelcome   bool             `json:"noWelcome"`
+		Users       int              `json:"users"`
+		Groups      int              `json:"groups"`
+		Credentials []CredentialView `json:"credentials"`
+	}
+	CredentialView struct {
+		ID       string    `json:"id"`
+		Created  time.Time `json:"created"`
+		LastUsed time.Time `json:"lastUsed,omitzero"`
+		Expires  time.Time `json:"expires,omitzero"`
+		Revoked  time.Time `json:"revoked,omitzero"`
+	}
+	Done struct {
+		Done bool `json:"done"`
+	}
+)
+
+// errCommand is the fault for what this program does not know.
+func errCommand(name string) error {
+	return fault.New(fault.Invalid, "", "The command %.40q is not known.", name)
+}
+
+// Do carries out one command.
+func (op *Operator) Do(ctx context.Context, name string, args json.RawMessage) (any, error) {
+	switch name {
+	case "org create":
+		return run(ctx, args, op.orgCreate)
+	case "org list":
+		return op.orgList(ctx)
+	case "org invite":
+		return run(ctx, args, op.orgInvite)
+	case "connection create":
+		return run(ctx, args, op.connectionCreate)
+	case "connection list":
+		return run(ctx, args, op.connectionList)
+	case "connection rotate":
+		return run(ctx, args, op.connectionRotate)
+	case "connection revoke":
+		return run(ctx, args, op.connectionRevoke)
+	case "connection welcome":
+		return run(ctx, args, op.connectionWelcome)
+	case "dead list":
+		return op.deadList(ctx)
+	case "dead replay":
+		return op.deadReplay(ctx)
+	}
+	if f, ok := op.Home[name]; ok {
+		return f(ctx, args)
+	}
+	return nil, errCommand(name)
+}
+
+func run[A any](ctx context.Context, args json.RawMessage, f func(context.Context, A) (any, error)) (any, error) {
+	var a A
+	d := json.NewDecoder(bytes.NewReader(args))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&a); err != nil {
+		return nil, &fault.Error{Kind: fault.Invalid, Msg: "The command's arguments are not understood; is the command line of another version?", Err: err}
+	}
+	return f(ctx, a)
+}
+
+var byOperator = audit.Actor{Kind: "operator"}
+
+// SignIn returns the address at which the organization's people sign in.
+func (a *App) SignIn(o *org.Org) string { return a.URL + "/o/" + o.Slug + "/sign-in" }
+
+func (op *Operator) orgCreate(ctx context.Context, in OrgCreate) (any, error) {
+	o, err := op.App.Orgs.Create(ctx, org.Spec{Name: in.Name, Slug: in.Slug, Language: in.Language})
+	if err != nil {
+		return nil, err
+	}
+	ans := OrgAnswer{Org: string(o.ID), Name: o.Name, Slug: o.Slug, SignIn: op.App.SignIn(o)}
+	if in.Admin == "" {
+		return ans, nil
+	}
+	u, err := op.App.Provision.Invite(ctx, o, byOperator, provision.Invitation{Email: in.Admin, Admin: true})
+	if err != nil {
+		var f *fault.Error
+		if errors.As(err, &f) {
+			err = &fault.Error{Kind: f.Kind, Code: f.Code, Err: f.Err,
+				Msg: f.Msg + " The organization " + o.Slug + " was made; invite its admin with: gatehouse org invite --org " + o.Slug + " --admin EMAIL"}
+		}
+		return nil, err
+	}
+	ans.Admin = string(u.ID)
+	return ans, nil
+}
+
+func (op *Operator) orgInvite(ctx context.Context, in OrgInvite) (any, error) {
+	o, err := op.App.Orgs.Find(ctx, in.Org)
+	if err != nil {
+		return nil, err
+	}
+	u, err := op.App.Provision.Invite(ctx, o, byOperator, provision.Invitation{Email: in.Admin, Admin: true})
+	if err != nil {
+		return nil, err
+	}
+	return OrgAnswer{Org: string(o.ID), Name: o.Name, Slug: o.Slug, SignIn: op.App.SignIn(o), Admin: string(u.ID)}, nil
+}
+
+func (op *Operator) orgList(ctx context.Context) (any, error) {
+	out := []OrgAnswer{}
+	for o, err := range op.App.Orgs.All(ctx) {
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, OrgAnswer{Org: string(o.ID), Name: o.Name, Slug: o.Slug, SignIn: op.App.SignIn(o)})
+	}
+	return out, nil
+}
+
+func lifetime(s string) (time.Duration, error) {
+	if s == "" {
+		return 0, nil
+	}
+	d, err := time.ParseDuration(s)
+	if err != nil || d <= 0 {
+		return 0, fault.New(fault.Invalid, "", "%.40q is not a lifetime such as 8760h.", s)
+	}
+	return d, nil
+}
+
+func (op *Operator) connectionCreate(ctx context.Context, in ConnectionCreate) (any, error) {
+	o, err := op.App.Orgs.Find(ctx, in.Org)
+	if err != nil {
+		return nil, err
+	}
+	life, err := lifetime(in.Expires)
+	if err != nil {
+		return nil, err
+	}
+	c, err := op.App.Orgs.CreateConnection(ctx, o, org.Connection{Name: in.Name, Dialect: in.Dialect, SuppressWelcome: in.NoWelcome})
+	if err != nil {
+		return nil, err
+	}
+	return op.issue(ctx, o, c.ID, life)
+}
+
+func (op *Operator) issue(ctx context.Context, o *org.Org, c identity.Connection, life time.Duration) (any, error) {
+	token, cred, err := op.App.Orgs.Issue(ctx, o, c, life)
+	if err != nil {
+		return nil, err
+	}
+	return CredentialAnswer{Org: string(o.ID), Connection: string(c), Credential: string(cred.ID), Token: token,
+		SCIM: op.App.URL + "/scim/v2", SignIn: op.App.SignIn(o)}, nil
+}
+
+func (op *Operator) connectionList(ctx context.Context, in ConnectionArgs) (any, error) {
+	o, err := op.App.Orgs.Find(ctx, in.Org)
+	if err != nil {
+		return nil, err
+	}
+	all, err := op.App.Orgs.Connections(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	r := op.App.Provision.Roster(o)
+	out := []ConnectionAnswer{}
+	for _, c := range all {
+		ans := ConnectionAnswer{Org: string(o.ID), Connection: string(c.ID), Name: c.Name, Dialect: c.Dialect, NoWelcome: c.SuppressWelcome, Credentials: []CredentialView{}}
+		if ans.Users, err = r.Total(ctx, c.ID); err != nil {
+			return nil, err
+		}
+		if ans.Groups, err = r.GroupTotal(ctx, c.ID); err != nil {
+			return nil, err
+		}
+		creds, err := op.App.Orgs.Credentials(ctx, o, c.ID)
+		if err != nil {
+			return nil, err
+		}
+		for _, k := range creds {
+			ans.Credentials = append(ans.Credentials, CredentialView{string(k.ID), k.Created, k.LastUsed, k.Expires, k.Revoked})
+		}
+		out = append(out, ans)
+	}
+	return out, nil
+}
+
+func (op *Operator) connectionRotate(ctx context.Context, in ConnectionArgs) (any, error) {
+	o, err := op.App.Orgs.Find(ctx, in.Org)
+	if err != nil {
+		return nil, err
+	}
+	life, err := lifetime(in.Expires)
+	if err != nil {
+		return nil, err
+	}
+	return op.issue(ctx, o, identity.Connection(in.Connection), life)
+}
+
+// connectionRevoke ends one credential, or all of the connection's.
+func (op *Operator) connectionRevoke(ctx context.Context, in ConnectionArgs) (any, error) {
+	o, err := op.App.Orgs.Find(ctx, in.Org)
+	if err != nil {
+		return nil, err
+	}
+	c, err := op.App.Orgs.Connection(ctx, o, identity.Connection(in.Connection))
+	if err != nil {
+		return nil, err
+	}
+	ids := []identity.Credential{identity.Credential(in.Credential)}
+	if in.Credential == "" {
+		all, err := op.App.Orgs.Credentials(ctx, o, c.ID)
+		if err != nil {
+			return nil, err
+		}
+		ids = nil
+		for _, k := range all {
+			ids = append(ids, k.ID)
+		}
+	}
+	for _, k := range ids {
+		if err := op.App.Orgs.Revoke(ctx, o, c.ID, k); err != nil {
+			return nil, err
+		}
+	}
+	return Done{true}, nil
+}
+
+func (op *Operator) connectionWelcome(ctx context.Context, in ConnectionArgs) (any, error) {
+	o, err := op.App.Orgs.Find(ctx, in.Org)
+	if err != nil {
+		return nil, err
+	}
+	if in.Welcome != "on" && in.Welcome != "off" {
+		return nil, fault.New(fault.Invalid, "", "Welcome emails are switched on or off.")
+	}
+	if err := op.App.Orgs.SetWelcome(ctx, o, identity.Connection(in.Connection), in.Welcome == "off"); err != nil {
+		return nil, err
+	}
+	return Done{true}, nil
+}
+
+// Demo is an organization to try things with.
+type Demo struct {
+	Org, Connection, Token, Admin, Slug string
+}
+
+// MakeDemo makes the organization, its first admin and a connection.
+func (op *Operator) MakeDemo(ctx context.Context, name, slug, admin string) (Demo, error) {
+	o, err := op.App.Orgs.Create(ctx, org.Spec{Name: name, Slug: slug})
+	if err != nil {
+		return Demo{}, fmt.Errorf("make the demo organization: %w", err)
+	}
+	if _, err := op.App.Provision.Invite(ctx, o, byOperator, provision.Invitation{Email: admin, Admin: true}); err != nil {
+		return Demo{}, fmt.Errorf("invite the demo admin: %w", err)
+	}
+	c, err := op.App.Orgs.CreateConnection(ctx, o, org.Connection{Name: "Demo directory"})
+	if err != nil {
+		return Demo{}, fmt.Errorf("make the demo connection: %w", err)
+	}
+	token, _, err := op.App.Orgs.Issue(ctx, o, c.ID, 0)
+	if err != nil {
+		return Demo{}, fmt.Errorf("issue the demo credential: %w", err)
+	}
+	return Demo{Org: string(o.ID), Connection: string(c.ID), Token: token, Admin: admin, Slug: o.Slug}, nil
+}

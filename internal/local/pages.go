@@ -1,0 +1,83 @@
+package local
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"gatehouse/internal/identity"
+	"gatehouse/internal/local/maildir"
+	"gatehouse/internal/mail"
+	"gatehouse/internal/web/portal"
+	"gatehouse/internal/web/scimhttp"
+)
+
+// pages puts SCIM and the portal behind one listener.
+func (h *home) pages(addr net.Addr) (http.Handler, error) {
+	c := portal.Config{
+		URL: h.app.URL, Table: h.app.Table, Orgs: h.app.Orgs, Account: h.app.Accounts, Courier: h.app.Courier,
+		Now: h.app.Now, Logger: h.log,
+	}
+	// Whoever reads the inbox can activate every account: only where mails go to
+	// a folder, and only for this machine.
+	if a, ok := addr.(*net.TCPAddr); ok && a.IP.IsLoopback() {
+		c.Specimens = true
+		if h.mails != nil {
+			c.Inbox = inbox{h.mails}
+		}
+	}
+	people, err := portal.New(c)
+	if err != nil {
+		return nil, err
+	}
+	directories := scimhttp.New(scimhttp.Config{URL: h.app.URL, Orgs: h.app.Orgs, Provision: h.app.Provision, Log: h.log, Now: time.Now})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == scimhttp.Prefix || strings.HasPrefix(r.URL.Path, scimhttp.Prefix+"/") {
+			directories.ServeHTTP(w, r)
+			return
+		}
+		people.ServeHTTP(w, r)
+	}), nil
+}
+
+// inbox shows a mail folder to the portal.
+type inbox struct{ folder *maildir.Folder }
+
+func (i inbox) Latest(_ context.Context, n int) ([]mail.Message, error) {
+	var out []mail.Message
+	for _, m := range i.folder.List(0, n) {
+		out = append(out, shown(m))
+	}
+	return out, nil
+}
+
+func (i inbox) Open(_ context.Context, id identity.Message) (mail.Message, error) {
+	m, err := i.folder.Read(string(id))
+	return shown(m), err
+}
+
+// quiet keeps the server's own log, which quotes what clients send, down to the
+// fact that something was wrong.
+type quiet struct{ slog.Handler }
+
+func (q quiet) Handle(ctx context.Context, r slog.Record) error {
+	kind := "http"
+	for _, known := range []string{"TLS handshake error", "superfluous response.WriteHeader", "panic serving", "Accept error"} {
+		if strings.Contains(r.Message, known) {
+			kind = known
+		}
+	}
+	return q.Handler.Handle(ctx, slog.NewRecord(r.Time, r.Level, kind, r.PC))
+}
+
+func shown(m maildir.Mail) mail.Message {
+	date := m.Written
+	if date.IsZero() {
+		date = m.Date
+	}
+	return mail.Message{ID: m.ID, From: mail.Address{Addr: m.From}, To: mail.Address{Addr: m.To},
+		Subject: m.Subject, Text: m.Text, HTML: m.HTML, Language: m.Language, Date: date}
+}

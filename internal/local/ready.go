@@ -1,0 +1,58 @@
+package local
+
+import (
+	"fmt"
+	"io"
+
+	"gatehouse/internal/app"
+)
+
+// Readiness is where a program that answers is found and with which credential:
+// the ready file, for scripts. What it has not is empty.
+type Readiness struct {
+	URL        string `json:"url"`        // the program's root
+	SCIM       string `json:"scim"`       // base URL of SCIM
+	Token      string `json:"token"`      // the demo connection's bearer token
+	Inbox      string `json:"inbox"`      // page of the mails, where they go to a folder
+	Admin      string `json:"admin"`      // page of the demo organization's users
+	SignIn     string `json:"signIn"`     // page where its people sign in
+	AdminEmail string `json:"adminEmail"` // its admin, whose invitation lies in the inbox
+	Org        string `json:"org"`        // its id
+	Connection string `json:"connection"` // id of its connection
+}
+
+func (h *home) readiness(o Options, d app.Demo) Readiness {
+	r := Readiness{URL: h.app.URL, SCIM: h.app.URL + "/scim/v2"}
+	if h.mails != nil {
+		r.Inbox = r.URL + "/inbox"
+	}
+	if d.Org != "" {
+		r.Token, r.AdminEmail, r.Org, r.Connection = d.Token, d.Admin, d.Org, d.Connection
+		r.Admin = r.URL + "/o/" + d.Slug + "/admin/users"
+		r.SignIn = r.URL + "/o/" + d.Slug + "/sign-in"
+	}
+	return r
+}
+
+func (r Readiness) print(w io.Writer) {
+	fmt.Fprintf(w, "\nGatehouse is ready.\n\n  Start page  %s/\n", r.URL)
+	if r.Inbox != "" {
+		fmt.Fprintf(w, "  Inbox       %s\n", r.Inbox)
+	}
+	fmt.Fprintf(w, "  SCIM        %s\n", r.SCIM)
+	if r.Token == "" {
+		fmt.Fprintf(w, "\nMake an organization: gatehouse org create --name NAME --admin EMAIL\n\n")
+		return
+	}
+	fmt.Fprintf(w, `  Users       %s
+  Admin       %s (the invitation is in the inbox)
+  Token       %s
+
+Create a user, as an identity provider would:
+
+curl -sS -X POST '%s/Users' -H 'Authorization: Bearer %s' -H 'Content-Type: application/scim+json' -d '{"schemas":["urn:ietf:params:scim:schemas:core:2.0:User"],"userName":"erika.muster@demo.example","name":{"givenName":"Erika","familyName":"Muster"},"emails":[{"value":"erika.muster@demo.example","type":"work","primary":true}],"preferredLanguage":"de","active":true}'
+
+Then open the inbox: the welcome email is there. Ctrl-C stops.
+
+`, r.Admin, r.AdminEmail, r.Token, r.SCIM, r.Token)
+}

@@ -1,0 +1,333 @@
+package local
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"gatehouse/internal/app"
+	"gatehouse/internal/fault"
+	"gatehouse/internal/local/maildir"
+	"gatehouse/internal/local/pebble"
+	"gatehouse/internal/local/smtp"
+	"gatehouse/internal/mail"
+	"gatehouse/internal/table"
+	"gatehouse/internal/table/pump"
+)
+
+// Options are what Serve is told.
+type Options struct {
+	Data   Folder
+	Listen string // host:port; port 0 takes a free one
+	URL    string // outside address; empty: the address listened on
+	Ready  string // file to write when it answers; empty: none
+	Demo   bool   // make the demo organization where nothing is yet
+
+	SMTP         string // host:port; empty: mails go to the data folder
+	SMTPUser     string
+	SMTPPassword string
+	SMTPTLS      string // "starttls", "tls" or "none"
+	From         string // address that mails come from
+	MailLimit    int    // mails of one organization in a day; 0: no limit
+
+	Out io.Writer // where to look and with what
+	Err io.Writer // the log, a JSON object a line
+}
+
+// lease is how long one attempt to send a mail has. A folder is quick, and a
+// repeat does no harm there.
+const folderLease = 15 * time.Second
+
+// sweepEvery is how often due work is looked for: more often than EventBridge's
+// minute, since here it costs nothing.
+const sweepEvery = 2 * time.Second
+
+// home is what is open of a data folder.
+type home struct {
+	app   *app.App
+	op    *app.Operator
+	table *pebble.Table
+	mails *maildir.Folder // nil with SMTP
+	log   *slog.Logger
+}
+
+// open opens a data folder, which nobody else must have open.
+func open(ctx context.Context, o Options, log *slog.Logger) (*home, error) {
+	if err := o.Data.prepare(); err != nil {
+		return nil, err
+	}
+	t, err := pebble.Open(o.Data.path("store"), pebble.Options{Subscriptions: app.Subscriptions(), Logger: log})
+	if err != nil {
+		return nil, refused(err, o.Data)
+	}
+	h := &home{table: t, log: log}
+	if err := h.build(ctx, o); err != nil {
+		t.Close()
+		return nil, err
+	}
+	return h, nil
+}
+
+// refused says what an operator can do about a store that does not open.
+func refused(err error, f Folder) error {
+	kind := map[error]string{
+		pebble.ErrServed:  "Another gatehouse serves %s.",
+		pebble.ErrSchema:  "The store in %s was written by another version of gatehouse, which this one does not know. Use that version.",
+		pebble.ErrLost:    "The store in %s has lost files. Nothing was changed. Restore a backup.",
+		pebble.ErrDamaged: "The store in %s is damaged. Nothing was changed. Restore a backup.",
+		table.ErrFull:     "There is no room for a store in %s.",
+	}
+	for known, msg := range kind {
+		if errors.Is(err, known) {
+			return &fault.Error{Kind: fault.Unavailable, Msg: fmt.Sprintf(msg, f), Err: err}
+		}
+	}
+	return err
+}
+
+func (h *home) build(ctx context.Context, o Options) error {
+	founded, err := app.Founded(ctx, h.table)
+	if err != nil {
+		return err
+	}
+	p := app.Ports{Table: h.table, URL: strings.TrimSuffix(o.URL, "/"), Now: time.Now, Log: h.log,
+		Daily: o.MailLimit, CredentialCache: time.Minute}
+	if p.Key, err = o.Data.key(!founded); err != nil {
+		return err
+	}
+	if err := app.Prepare(ctx, h.table, p.Key, p.Now()); err != nil {
+		return err
+	}
+	if o.SMTP == "" {
+		mails, err := maildir.Open(o.Data.path("mail"))
+		if err != nil {
+			return err
+		}
+		h.mails, p.Sender, p.Lease = mails, mails, folderLease
+		p.From = mail.Address{Name: "Gatehouse", Addr: "no-reply@gatehouse.invalid"}
+	} else {
+		host, port, err := net.SplitHostPort(o.SMTP)
+		if err != nil {
+			return fault.New(fault.Invalid, "", "The SMTP server has to be named as host:port.")
+		}
+		n, err := strconv.ParseUint(port, 10, 16)
+		if err != nil {
+			return fault.New(fault.Invalid, "", "The SMTP server has to be named as host:port.")
+		}
+		sender, err := smtp.New(smtp.Config{Host: host, Port: int(n), Security: smtp.Security(o.SMTPTLS), User: o.SMTPUser, Password: o.SMTPPassword})
+		if err != nil {
+			return err
+		}
+		p.Sender = sender
+	}
+	if o.From != "" {
+		p.From = mail.Address{Name: "Gatehouse", Addr: o.From}
+	}
+	h.app = app.New(p)
+	h.op = &app.Operator{App: h.app, Home: map[string]func(context.Context, json.RawMessage) (any, error){
+		"backup": func(ctx context.Context, args json.RawMessage) (any, error) { return h.backup(ctx, o.Data, args) },
+	}}
+	return nil
+}
+
+// Serve serves a data folder until the context ends, and then finishes what it
+// began.
+func Serve(ctx context.Context, o Options) error {
+	log := slog.New(slog.NewJSONHandler(o.Err, nil))
+	if o.SMTP != "" && o.From == "" {
+		return fault.New(fault.Invalid, "", "With --smtp, --from names the address that mails come from.")
+	}
+	ln, err := net.Listen("tcp", o.Listen)
+	if err != nil {
+		return fmt.Errorf("listen on %s: %w", o.Listen, err)
+	}
+	defer ln.Close()
+	if o.URL == "" {
+		o.URL = "http://" + ln.Addr().String()
+	}
+	if err := checkURL(o.URL); err != nil {
+		return err
+	}
+	h, err := open(ctx, o, log)
+	if err != nil {
+		return err
+	}
+	defer h.close()
+	pages, err := h.pages(ln.Addr())
+	if err != nil {
+		return err
+	}
+	demo, err := h.demo(ctx, o)
+	if err != nil {
+		return err
+	}
+	control, err := o.Data.control(h.op, log)
+	if err != nil {
+		return err
+	}
+	defer control.Close()
+
+	work, stopWork := context.WithCancel(context.Background())
+	done, err := h.work(work)
+	if err != nil {
+		stopWork()
+		return err
+	}
+	defer func() { stopWork(); done() }()
+
+	server := &http.Server{
+		Handler:           bounded(pages),
+		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: 60 * time.Second, IdleTimeout: 2 * time.Minute,
+		MaxHeaderBytes: 10 << 10, // API Gateway's
+		ErrorLog:       slog.NewLogLogger(quiet{log.Handler()}, slog.LevelWarn),
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(ln) }()
+	r := h.readiness(o, demo)
+	if o.Ready != "" {
+		b, err := json.MarshalIndent(r, "", "  ")
+		if err == nil {
+			err = writeFile(o.Ready, append(b, '\n'))
+		}
+		if err != nil {
+			return fmt.Errorf("write the ready file: %w", err)
+		}
+	}
+	r.print(o.Out)
+	select {
+	case err := <-failed:
+		return fmt.Errorf("serve: %w", err)
+	case <-ctx.Done():
+	}
+	log.Info("draining")
+	drain, cancel := context.WithTimeout(context.Background(), 15*time.Second)
+	defer cancel()
+	if err := server.Shutdown(drain); err != nil {
+		server.Close()
+	}
+	return nil
+}
+
+// checkURL takes what links and locations may begin with.
+func checkURL(s string) error {
+	u, err := url.Parse(s)
+	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.RawQuery != "" || u.Fragment != "" || u.User != nil || strings.Trim(u.Path, "/") != "" {
+		return fault.New(fault.Invalid, "", "The outside address has to look like https://host or https://host:port.")
+	}
+	if u.Scheme == "http" && !loopback(u.Hostname()) {
+		return fault.New(fault.Invalid, "", "The outside address %s is http: passwords would travel in the clear. Put TLS before Gatehouse and name the https address.", s)
+	}
+	return nil
+}
+
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// work pushes the feed and calls the sweep until the context ends; wait returns
+// once they have stopped.
+func (h *home) work(ctx context.Context) (wait func(), err error) {
+	p, err := pump.New(h.table, h.table, pump.Options{Logger: h.log},
+		pump.Route{Name: app.FeedName, To: h.app.Feed()},
+		pump.Route{Name: app.WelcomeName, To: h.app.Courier})
+	if err != nil {
+		return nil, err
+	}
+	pumped, swept := make(chan struct{}), make(chan struct{})
+	go func() { defer close(pumped); p.Run(ctx) }()
+	go func() {
+		defer close(swept)
+		tick := time.NewTicker(sweepEvery)
+		defer tick.Stop()
+		for {
+			if _, err := h.app.Sweeper().Sweep(ctx); err != nil && ctx.Err() == nil {
+				h.log.Error("sweep failed", "error", err.Error())
+			}
+			select {
+			case <-tick.C:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return func() { <-pumped; <-swept }, nil
+}
+
+func (h *home) close() {
+	if err := h.table.Close(); err != nil {
+		h.log.Error("close the store", "error", err.Error())
+	}
+}
+
+// maxAtOnce bounds the requests under way: what is beyond is told to come back
+// rather than to eat the memory.
+const maxAtOnce = 512
+
+func bounded(next http.Handler) http.Handler {
+	slots := make(chan struct{}, maxAtOnce)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case slots <- struct{}{}:
+			defer func() { <-slots }()
+			next.ServeHTTP(w, r)
+		default:
+			w.Header().Set("Retry-After", "1")
+			http.Error(w, "Too many requests at once. Try again in a second.", http.StatusServiceUnavailable)
+		}
+	})
+}
+
+// demo returns the demo organization's credential: kept, made now, or none.
+func (h *home) demo(ctx context.Context, o Options) (app.Demo, error) {
+	d, ok, err := o.Data.demo()
+	if err != nil || ok || !o.Demo {
+		return d, err
+	}
+	for _, err := range h.app.Orgs.All(ctx) {
+		return d, err // somebody works with this folder: no place for a demo
+	}
+	if d, err = h.op.MakeDemo(ctx, "Example GmbH", "demo", "admin@demo.example"); err != nil {
+		return d, err
+	}
+	return d, o.Data.keepDemo(d)
+}
+
+// Operate carries out one command: in the program that serves the folder, or,
+// if none does, here, on the store at rest. A store that is not there is made
+// only for commands that make something.
+func Operate(ctx context.Context, f Folder, outside, name string, args json.RawMessage) (json.RawMessage, error) {
+	answer, served, err := f.ask(ctx, name, args)
+	if served || err != nil {
+		return answer, err
+	}
+	if _, err := os.Stat(f.path("store")); errors.Is(err, os.ErrNotExist) && name != "org create" {
+		return nil, fault.New(fault.NotFound, "", "There is no Gatehouse in %s. Name its folder with --data.", f)
+	}
+	if outside == "" {
+		outside = "http://127.0.0.1:8080"
+	}
+	if err := checkURL(outside); err != nil {
+		return nil, err
+	}
+	h, err := open(ctx, Options{Data: f, URL: outside}, slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})))
+	if err != nil {
+		return nil, err
+	}
+	defer h.close()
+	v, err := h.op.Do(ctx, name, args)
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(v)
+}
