@@ -8,6 +8,7 @@ import (
 	"iter"
 	"log/slog"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -246,7 +247,8 @@ type faults struct {
 	at    int // 0: never
 	after bool
 	gone  bool
-	done  int // how many crashes there were
+	done  int             // how many crashes there were
+	seen  strings.Builder // every key and item that was to be written
 }
 
 func (f *faults) plan(in int, after bool) {
@@ -299,6 +301,7 @@ func (f *faults) Query(ctx context.Context, part string, r table.Range) iter.Seq
 
 func (f *faults) Commit(ctx context.Context, writes ...table.Write) (table.Version, error) {
 	before, after := f.next()
+	f.note(writes)
 	if before {
 		return "", errCrash
 	}
@@ -307,6 +310,14 @@ func (f *faults) Commit(ctx context.Context, writes ...table.Write) (table.Versi
 		return "", errCrash
 	}
 	return v, err
+}
+
+func (f *faults) note(writes []table.Write) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, w := range writes {
+		f.seen.WriteString(w.Key.String() + " " + string(w.Data) + "\n")
+	}
 }
 
 // carrier is a mail.Sender whose mails are counted, and which fails on demand.

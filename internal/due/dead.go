@@ -12,7 +12,7 @@ import (
 // DeadLetter is a reference whose handler failed MaxTries times.
 type DeadLetter struct {
 	Ref   Ref
-	At    time.Time // when it was tried last but for the handler's own time
+	At    time.Time // when it was due last
 	Tries int
 	item  table.Item
 }
