@@ -20,7 +20,7 @@ help: ## list the targets
 .PHONY: run
 run: ## serve a demo organization from ./data (DATA=DIR for another folder)
 	@echo 'Compiling Gatehouse; the first time this takes about a minute.'
-	@go build -trimpath -o bin/gatehouse ./cmd/gatehouse
+	@go build -o bin/gatehouse ./cmd/gatehouse
 	@exec bin/gatehouse serve --data $(DATA) --demo
 
 .PHONY: build

@@ -65,8 +65,8 @@ type serveCmd struct {
 	Demo   bool   `help:"Make a demo organization if the data folder is empty."`
 
 	SMTP      string `help:"SMTP server, host:port. Default: mails go to a folder and its inbox page." env:"GATEHOUSE_SMTP"`
-	SMTPUser  string `help:"User at the SMTP server; the password is taken from GATEHOUSE_SMTP_PASSWORD." env:"GATEHOUSE_SMTP_USER"`
-	SMTPTLS   string `help:"starttls, tls or none (for a server on this machine only)." enum:"starttls,tls,none" default:"starttls" env:"GATEHOUSE_SMTP_TLS"`
+	SMTPUser  string `name:"smtp-user" help:"User at the SMTP server; the password is taken from GATEHOUSE_SMTP_PASSWORD." env:"GATEHOUSE_SMTP_USER"`
+	SMTPTLS   string `name:"smtp-tls" help:"starttls, tls or none (for a server on this machine only)." enum:"starttls,tls,none" default:"starttls" env:"GATEHOUSE_SMTP_TLS"`
 	From      string `help:"Address that mails come from. Needed with --smtp." env:"GATEHOUSE_FROM"`
 	MailLimit int    `help:"Mails of one organization in a day; 0: no limit." env:"GATEHOUSE_MAIL_LIMIT"`
 }

@@ -28,7 +28,7 @@ type Ports struct {
 	Table  table.Table
 	Key    secret.Key  // the server's
 	URL    string      // the outside address, without a slash at its end
-	Sender mail.Sender // nil for faces that send nothing
+	Sender mail.Sender
 	From   mail.Address
 	Lease  time.Duration // of one attempt to send; 0: the courier's own
 	Daily  int           // mails of one organization in a day; 0: no limit

@@ -30,7 +30,7 @@ func serveArgs(dir, readyFile string) []string {
 // relayed are the flags that send mails through an SMTP server on this machine
 // instead of into the folder. There is no inbox then.
 func relayed(host string, port int) []string {
-	return []string{"--smtp", fmt.Sprintf("%s:%d", host, port), "--smtptls", "none", "--from", "gatehouse@relay.example"}
+	return []string{"--smtp", fmt.Sprintf("%s:%d", host, port), "--smtp-tls", "none", "--from", "gatehouse@relay.example"}
 }
 
 // mailFolder is where the maildir sender leaves its mails, beneath the data
@@ -45,10 +45,6 @@ func orgCreate(name, admin string) []string {
 
 func connectionCreate(org, name string, flags ...string) []string {
 	return append([]string{"connection", "create", "--org", org, "--name", name, "--json"}, flags...)
-}
-
-func connectionRotate(org, connection string, flags ...string) []string {
-	return append([]string{"connection", "rotate", "--org", org, "--connection", connection, "--json"}, flags...)
 }
 
 func connectionRevoke(org, connection, credential string) []string {
@@ -90,7 +86,7 @@ func link(r ready, text string) string {
 
 // reference matches what an answer carries to be found in the log; two equal
 // refusals differ in it.
-var reference = regexp.MustCompile(`Reference: [0-9a-z]{10}`)
+var reference = regexp.MustCompile(`Reference:? ([0-9a-z]{10})`)
 
 // leaseTime bounds how long a mail can wait whose sender died: the lease, the
 // sweep that finds it, and some air.

@@ -18,7 +18,6 @@ var house = []place{
 	{path: "internal/table/memory", floor: ports, tests: true},
 	{path: "internal/table/tabletest", floor: ports, tests: true},
 	{path: "internal/mail", floor: ports},
-	{path: "internal/mail/mailtest", floor: ports, tests: true},
 
 	{path: "internal/secret", floor: product},
 	{path: "internal/due", floor: product},
