@@ -26,8 +26,8 @@ import (
 // Ports are what a home opens.
 type Ports struct {
 	Table  table.Table
-	Key    secret.Key  // the server's
-	URL    string      // the outside address, without a slash at its end
+	Key    secret.Key // the server's
+	URL    string     // the outside address, without a slash at its end
 	Sender mail.Sender
 	From   mail.Address
 	Lease  time.Duration // of one attempt to send; 0: the courier's own

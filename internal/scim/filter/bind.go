@@ -70,6 +70,27 @@ func equalities(list []Equality, n node) []Equality {
 	return list
 }
 
+// Exact reports whether the filter is made of its Equalities alone, with `and`
+// between them. Brackets still say more: that one value fulfils them together.
+func (b *Bound) Exact() bool { return exact(b.root) }
+
+func exact(n node) bool {
+	switch n := n.(type) {
+	case all:
+		for _, t := range n {
+			if !exact(t) {
+				return false
+			}
+		}
+		return true
+	case *element:
+		return exact(n.inner)
+	case *comparison:
+		return n.op == Eq && !n.null && n.isText()
+	}
+	return false
+}
+
 // Terms returns the sub-attributes that a value must have, and with what, to
 // fulfil the filter: those compared by `eq` among the terms of the outermost
 // `and`. only reports whether the filter says nothing else, so that PATCH can
@@ -147,6 +168,14 @@ func (b *binder) list(terms []Expr) ([]node, error) {
 func (b *binder) resolve(path string) (schema.Ref, bool) {
 	if b.of == nil {
 		r, ok := b.rt.Resolve(path, b.mode)
+		if !ok && b.mode == schema.Compat {
+			// Entra asks `manager eq "…"` without the extension's URN.
+			for i := range b.rt.Extensions {
+				if r, ok = b.rt.Resolve(b.rt.Extensions[i].Schema.ID+":"+path, b.mode); ok {
+					break
+				}
+			}
+		}
 		if ok && r.URN == "" && r.Attr != nil {
 			b.uses = append(b.uses, r.Attr.Name)
 		}
@@ -274,24 +303,4 @@ func (b *binder) literal(n *comparison) error {
 		n.folded = fold(n.text)
 	}
 	return nil
-}
-
-// Exact reports whether Equalities say all that the filter says.
-func (b *Bound) Exact() bool { return exact(b.root) }
-
-func exact(n node) bool {
-	switch n := n.(type) {
-	case all:
-		for _, t := range n {
-			if !exact(t) {
-				return false
-			}
-		}
-		return true
-	case *element:
-		return exact(n.inner)
-	case *comparison:
-		return n.op == Eq && !n.null && n.isText()
-	}
-	return false
 }

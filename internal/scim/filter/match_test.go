@@ -138,7 +138,7 @@ func TestMatch(t *testing.T) {
 		{schema.User, `shoeSize ne 9`, true},
 		{schema.User, `shoeSize eq null`, true},
 		{schema.User, `shoeSize pr or active eq true`, true},
-		{schema.User, `employeeNumber eq "701984"`, false},
+		{schema.User, `employeeNumber eq "701984"`, true}, // Entra leaves an extension's URN out
 		{schema.User, `shoes[size eq 9]`, false},
 		{schema.User, `urn:ietf:params:scim:schemas:core:2.0:Group:displayName pr`, false},
 		{schema.User, `password pr`, false},
@@ -259,6 +259,30 @@ func TestEqualities(t *testing.T) {
 		}
 		if s := strings.Join(got, " "); s != want {
 			t.Errorf("Equalities of %s = %q, want %q", in, s, want)
+		}
+	}
+}
+
+func TestExact(t *testing.T) {
+	for in, want := range map[string]bool{
+		`id eq "g1"`:                             true,
+		`id eq "g1" and members eq "u"`:          true,
+		`members[value eq "u" and value eq "v"]`: true,
+		`members[value eq "u"].type eq "User"`:   true,
+		`id eq "g1" and displayName pr`:          false,
+		`id eq null`:                             false,
+		`id eq "g1" or id eq "g2"`:               false,
+		`not (id eq "g1")`:                       false,
+		`id eq "g1" and members[value co "u"]`:   false,
+		`id eq "g1" and shoeSize eq 9`:           false,
+		`meta.created eq "2011-05-13T04:42:34Z"`: false,
+	} {
+		b, err := filter.Bind(mustParse(in), schema.Group, schema.Compat)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := b.Exact(); got != want {
+			t.Errorf("%s: Exact() = %t", in, got)
 		}
 	}
 }

@@ -1,7 +1,6 @@
 package patch
 
 import (
-	"strconv"
 	"strings"
 
 	"gatehouse/internal/fault"
@@ -10,7 +9,10 @@ import (
 	"gatehouse/internal/scim/value"
 )
 
-func ordinal(i int) string { return strconv.Itoa(i) }
+// MaxOperations is how many operations one document takes in one PATCH, steps
+// on members aside; beyond: Invalid with Code TooLarge (413). Far more than a
+// user has attributes, and it bounds the work.
+const MaxOperations = 1000
 
 // Apply applies the operations in order to doc, a settled document of the
 // resource type that may carry `id` besides: an equal id in an operation is no
@@ -26,6 +28,9 @@ func ordinal(i int) string { return strconv.Itoa(i) }
 // Errors are *fault.Error of Kind Invalid: mutability, noTarget, invalidPath,
 // invalidFilter, invalidValue, invalidSyntax, TooLarge.
 func (r Request) Apply(rt *schema.ResourceType, doc value.Value, m schema.Mode) (value.Value, schema.Report, error) {
+	if len(r.ops) > MaxOperations {
+		return value.Value{}, r.report, refuse(fault.TooLarge, "A PATCH may have at most %d operations besides those on members.", MaxOperations)
+	}
 	e := editor{rt: rt, mode: m, report: r.report, id: doc.Get("id"), doc: doc.Without("id")}
 	for i := range r.ops {
 		if err := e.apply(&r.ops[i]); err != nil {

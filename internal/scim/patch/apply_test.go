@@ -495,6 +495,8 @@ func TestLimits(t *testing.T) {
 	}
 	check(t, schema.User, base, []kase{
 		{all, strings.Join(ops, ","), "400 invalidValue emails takes at most 40 values", ""},
+		{all, strings.Join(ops, ",") + `,{"op":"remove","path":"emails"}`, "400 invalidValue Operation 39: emails takes", ""},
+		{all, strings.Repeat(`{"op":"replace","path":"title","value":"x"},`, patch.MaxOperations) + `{"op":"remove","path":"emails"}`, "400 tooLarge 1000 operations", ""},
 		{all, `{"op":"replace","path":"title","value":"` + strings.Repeat("x", 10_000) + `"}`, "400 invalidValue title is longer than 4096 bytes", ""},
 		{all, `{"op":"replace","path":"userName","value":"a\r\nb"}`, "400 invalidValue control characters", ""},
 	})

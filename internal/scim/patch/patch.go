@@ -6,6 +6,7 @@
 package patch
 
 import (
+	"strconv"
 	"strings"
 
 	"gatehouse/internal/fault"
@@ -159,6 +160,6 @@ func at(i, n int, err error) error {
 		return err
 	}
 	told := *f
-	told.Msg = "Operation " + ordinal(i+1) + ": " + f.Msg
+	told.Msg = "Operation " + strconv.Itoa(i+1) + ": " + f.Msg
 	return &told
 }

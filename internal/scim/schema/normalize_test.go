@@ -381,3 +381,48 @@ func BenchmarkSettle(b *testing.B) {
 		}
 	}
 }
+
+func TestCoerce(t *testing.T) {
+	for _, c := range []struct {
+		path, in string
+		mode     schema.Mode
+		want     string
+		bent     string
+	}{
+		{"active", `"True"`, schema.Compat, `true`, "stringBoolean"},
+		{"active", `"True"`, schema.Strict, "400", ""},
+		{"name.givenName", `""`, schema.Compat, ``, "emptyString"},
+		{"emails", `{"value":"a"}`, schema.Compat, `[{"value":"a"}]`, "singleForMany"},
+		{"emails.primary", `"false"`, schema.Compat, `false`, "stringBoolean"},
+		{ent + ":manager", `"m"`, schema.Compat, `{"value":"m"}`, "bareValue"},
+		{ent, `{"department":"d","shoe":1}`, schema.Compat, `{"department":"d"}`, "unknownAttribute"},
+		{ent, `null`, schema.Compat, ``, ""},
+		{ent, `7`, schema.Compat, `400`, ""},
+	} {
+		ref, ok := schema.User.Resolve(c.path, c.mode)
+		if !ok {
+			t.Fatalf("Resolve(%q) finds nothing", c.path)
+		}
+		var report schema.Report
+		v, err := schema.User.Coerce(ref, parse(t, c.in), c.mode, &report)
+		got := ""
+		switch {
+		case err != nil:
+			got = "400"
+			if !fault.Coded(err, fault.InvalidValue) {
+				t.Errorf("Coerce(%s, %s) fails with %v, want invalidValue", c.path, c.in, err)
+			}
+		case v.Kind() != value.Absent:
+			got = string(v.Append(nil))
+		}
+		if got != c.want || rules(report) != c.bent {
+			t.Errorf("%s: Coerce(%s, %s) = %s, bending %q; want %s, %q", c.mode, c.path, c.in, got, rules(report), c.want, c.bent)
+		}
+	}
+}
+
+func TestSettleRefusesWhatIsNoDocument(t *testing.T) {
+	if _, _, err := schema.User.Settle(value.Str("x"), schema.Compat); !fault.Coded(err, fault.InvalidSyntax) {
+		t.Errorf("Settle of a string gives %v, want invalidSyntax", err)
+	}
+}

@@ -147,10 +147,20 @@ func (a *Attribute) Same(x, y string) bool {
 		return true
 	case a.CaseExact || a.Type == Binary:
 		return false
-	case len(x) == len(y) && strings.EqualFold(x, y):
-		return true
+	case ascii(x) && ascii(y):
+		// What identity.Fold does to ASCII, without making copies.
+		return strings.EqualFold(strings.TrimSpace(x), strings.TrimSpace(y))
 	}
 	return identity.Fold(x) == identity.Fold(y)
+}
+
+func ascii(s string) bool {
+	for i := range len(s) {
+		if s[i] >= 0x80 {
+			return false
+		}
+	}
+	return true
 }
 
 func (a *Attribute) mutability() Mutability {

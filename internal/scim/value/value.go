@@ -2,7 +2,7 @@
 // sent. Unknown attributes, the order of members and the text of numbers
 // survive; what JSON leaves open is refused: duplicate members (compared
 // without case, as SCIM compares names, RFC 7643 §2.1), lone surrogates,
-// invalid UTF-8, depth beyond MaxDepth.
+// invalid UTF-8, depth beyond MaxDepth, more than MaxValues values.
 //
 // It knows no schema: package schema does.
 package value

@@ -289,3 +289,37 @@ func BenchmarkAppend(b *testing.B) {
 		buf = v.Append(buf[:0])
 	}
 }
+
+func TestBuilders(t *testing.T) {
+	v := value.Obj(value.M("a", value.Arr(value.Num(-1), value.Boolean(true), value.Nil())), value.M("b", value.Strs("x", "y")))
+	const want = `{"a":[-1,true,null],"b":["x","y"]}`
+	if got := string(v.Append(nil)); got != want {
+		t.Errorf("built %s, want %s", got, want)
+	}
+	if got, err := json.Marshal(struct{ V value.Value }{v}); err != nil || string(got) != `{"V":`+want+`}` {
+		t.Errorf("encoding/json writes %s (%v)", got, err)
+	}
+	deep := value.Obj(value.M("x", value.Obj(value.M("Y", value.Str("z")))))
+	if got := deep.At("X", "y").Text(); got != "z" {
+		t.Errorf("At(X, y) = %q", got)
+	}
+	if got := deep.At("x", "y", "z").Kind(); got != value.Absent {
+		t.Errorf("At beyond a string is of kind %d", got)
+	}
+	if k := deep.Kind(); k != value.Object || v.Get("a").Elements()[1].Bool() != true || len(deep.Members()) != 1 {
+		t.Errorf("the object is of kind %d", k)
+	}
+}
+
+// TestParserForgets: parsers are used again, also after an error, and nothing
+// of one text may reach the next.
+func TestParserForgets(t *testing.T) {
+	for range 50 {
+		if _, err := value.Parse([]byte(`{"secret":[1,2,{"x":"y"`)); err == nil {
+			t.Fatal("half a text is taken")
+		}
+		if got := string(parse(t, `{"a":[{"b":[]}]}`).Append(nil)); got != `{"a":[{"b":[]}]}` {
+			t.Fatalf("after an error, Parse gives %s", got)
+		}
+	}
+}

@@ -1,0 +1,145 @@
+package schema
+
+import "gatehouse/internal/scim/value"
+
+// collect puts the members of a document where they belong. nested is true for
+// the members of a container under the core schema's own URN.
+func (n *settler) collect(v value.Value, raw []value.Value, nested bool) error {
+	own := n.rt.Schema.Attributes
+	members := v.Members()
+	for at := range members {
+		m := &members[at]
+		if i := find(own, m.Name); i >= 0 {
+			a := &own[i]
+			switch {
+			case a.Mutability == ReadOnly, a.Apart, m.Value.IsNothing():
+			case a.Mutability == WriteOnly:
+				n.report.Add(PasswordDropped)
+			default:
+				if err := n.put(&raw[1+i], a.Name, m.Value); err != nil {
+					return err
+				}
+			}
+			continue
+		}
+		if i := find(common, m.Name); i >= 0 {
+			if i == externalID && !m.Value.IsNothing() {
+				if err := n.put(&raw[0], m.Name, m.Value); err != nil {
+					return err
+				}
+			}
+			continue
+		}
+		if s, alias := n.known(m.Name); s != nil {
+			if alias {
+				n.report.Add(OldSchema)
+			}
+			if err := n.collectSchema(s, *m, raw, nested); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := n.unknown(*m, raw); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (n *settler) put(slot *value.Value, name string, v value.Value) error {
+	if slot.Kind() != value.Absent {
+		return badSyntax("%.64q is given twice, under two names.", name)
+	}
+	*slot = v
+	return nil
+}
+
+// collectSchema takes a container: an extension's, or in Compat one under the
+// core schema's own URN, whose members belong to the document itself.
+func (n *settler) collectSchema(s *Schema, m value.Member, raw []value.Value, nested bool) error {
+	if m.Value.IsNothing() {
+		return nil
+	}
+	for i := range n.rt.Extensions {
+		if n.rt.Extensions[i].Schema == s {
+			return n.put(&raw[1+len(n.rt.Schema.Attributes)+i], s.ID, m.Value)
+		}
+	}
+	if n.mode == Compat && !nested && m.Value.Kind() == value.Object {
+		n.report.Add(PathName)
+		return n.collect(m.Value, raw, true)
+	}
+	return n.unknown(value.M(m.Name, m.Value), nil)
+}
+
+// unknown handles a member that is no attribute. Compat reads a path in a name
+// ("name.givenName", "urn:…:User:department") as what it says; whatever is left
+// is refused in Interop and passed over otherwise (RFC 7643 §2 has nothing to
+// say about it).
+func (n *settler) unknown(m value.Member, raw []value.Value) error {
+	if n.mode == Compat && raw != nil {
+		if ref, ok := n.rt.Resolve(m.Name, n.mode); ok && ref.Attr != nil {
+			return n.putPath(ref, m.Value, raw)
+		}
+	}
+	urn := false
+	for i := range len(m.Name) {
+		urn = urn || m.Name[i] == ':'
+	}
+	switch {
+	case n.mode == Interop:
+		return badSyntax("%.128q is no attribute of a %s.", m.Name, n.rt.Name)
+	case n.mode == Strict && oldURN(m.Name):
+		return badSyntax("%.128q is of SCIM 1.x.", m.Name)
+	case urn:
+		n.report.Add(UnknownSchema)
+	default:
+		n.report.Add(UnknownAttribute)
+	}
+	return nil
+}
+
+// putPath puts a value where a path leads, making the object that it leads
+// through.
+func (n *settler) putPath(ref Ref, v value.Value, raw []value.Value) error {
+	if ref.Attr.Mutability == ReadOnly || ref.Attr.Mutability == WriteOnly || ref.Attr.Apart || v.IsNothing() {
+		return nil
+	}
+	n.report.Add(PathName)
+	var names []string
+	at := 0
+	own := n.rt.Schema.Attributes
+	if ref.URN != "" {
+		names = append(names, ref.Attr.Name)
+		for i := range n.rt.Extensions {
+			if n.rt.Extensions[i].Schema.ID == ref.URN {
+				at = 1 + len(own) + i
+			}
+		}
+	} else if ref.Attr != &common[externalID] {
+		at = 1 + find(own, ref.Attr.Name)
+	}
+	if ref.Sub != nil {
+		names = append(names, ref.Sub.Name)
+	}
+	return n.graft(&raw[at], ref.Path(), names, v)
+}
+
+func (n *settler) graft(at *value.Value, path string, names []string, v value.Value) error {
+	if len(names) == 0 {
+		return n.put(at, path, v)
+	}
+	switch at.Kind() {
+	case value.Absent:
+		*at = value.Obj()
+	case value.Object:
+	default:
+		return badSyntax("%.128q is given twice, under two names.", path)
+	}
+	inner := at.Get(names[0])
+	if err := n.graft(&inner, path, names[1:], v); err != nil {
+		return err
+	}
+	*at = at.With(names[0], inner)
+	return nil
+}
