@@ -44,6 +44,9 @@ func TestActivate(t *testing.T) {
 	if _, err := w.Invite(ctx, secret); !fault.Is(err, fault.NotFound) {
 		t.Errorf("Invite with a used link = %v, want not found", err)
 	}
+	if _, err := w.courier.Lookup(ctx, secret); !fault.Is(err, fault.NotFound) {
+		t.Errorf("Lookup of a used link = %v, want not found: it is gone itself", err)
+	}
 	if _, err := w.Activate(ctx, inv, "another good password"); !fault.Is(err, fault.NotFound) {
 		t.Errorf("Activate with a used link = %v, want not found", err)
 	}

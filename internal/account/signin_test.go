@@ -102,6 +102,11 @@ func TestRateOfName(t *testing.T) {
 				t.Fatalf("try %d as %s = %v, want refused", i+1, name, err)
 			}
 		}
+		for _, x := range w.table.writes {
+			if strings.HasPrefix(x.Key.Part, "RATE#") && (x.Expires.IsZero() || x.Expires.Sub(w.now) > window) {
+				t.Errorf("a counter expires at %v, want within %v", x.Expires, window)
+			}
+		}
 		// Held across a restart, for the right password and other spellings too,
 		// before anything is looked up or hashed.
 		var err error
@@ -189,7 +194,7 @@ func TestRateAtOnce(t *testing.T) {
 // victim's name ambiguous by taking it as an address.
 func TestUserNameGoesBeforeAddress(t *testing.T) {
 	w := newWorld(t)
-	victim, _ := w.activated(w.okta, "erika@acme.example", "erika@acme.example")
+	victim, _ := w.activated(w.okta, "erika@acme.example", "e.mustermann@acme.example")
 	w.activated(w.directory(w.acme, "Other"), "mallory", "erika@acme.example")
 	token, err := w.SignIn(t.Context(), w.acme, Attempt{Name: "erika@acme.example", Password: password})
 	w.must(err)

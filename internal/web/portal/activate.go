@@ -35,6 +35,10 @@ type activateView struct {
 // invited user's language.
 func (x *exchange) invite() (account.Invite, error) {
 	inv, err := x.p.Account.Invite(x.ctx(), x.cookie(cookieLink))
+	if fault.Is(err, fault.NotFound) {
+		// Used, replaced, cut off, or made up: none of these rather than another.
+		return inv, errLink
+	}
 	if err == nil {
 		x.org = inv.Org
 		x.lang = inv.User.Language(x.lang)
@@ -45,9 +49,6 @@ func (x *exchange) invite() (account.Invite, error) {
 // activation shows whom the link is for and asks for a password.
 func (p *portal) activation(x *exchange) error {
 	inv, err := x.invite()
-	if fault.Is(err, fault.NotFound) {
-		return x.noLink()
-	}
 	if err != nil {
 		return err
 	}
@@ -73,13 +74,6 @@ func (x *exchange) activateForm(status int, inv account.Invite, problem string) 
 		Data: activateView{Invite: inv, Email: email, Password: f}})
 }
 
-// noLink answers for a link that opens nothing: used, replaced, cut off, or
-// made up, and none of these rather than another.
-func (x *exchange) noLink() error {
-	x.org = nil
-	return x.render(http.StatusNotFound, "error", view{Narrow: true, Data: errorView{Kind: "link"}})
-}
-
 func (x *exchange) expired() error {
 	return x.render(http.StatusGone, "expired", view{Narrow: true, Form: true})
 }
@@ -88,9 +82,6 @@ func (x *exchange) expired() error {
 // it; the user is signed in.
 func (p *portal) activate(x *exchange) error {
 	inv, err := x.invite()
-	if fault.Is(err, fault.NotFound) {
-		return x.noLink()
-	}
 	if err != nil {
 		return err
 	}
@@ -107,7 +98,8 @@ func (p *portal) activate(x *exchange) error {
 	case errors.As(err, &refused):
 		return x.activateForm(http.StatusUnprocessableEntity, inv, ruleTexts[refused.Rule])
 	case fault.Is(err, fault.NotFound):
-		return x.noLink()
+		x.org = nil
+		return errLink
 	case err != nil:
 		return err
 	}

@@ -37,12 +37,14 @@ var (
 	errNoPage = fault.New(fault.NotFound, "", "There is no such page.")
 	errMethod = fault.New(fault.Invalid, codeMethod, "This address does not take that kind of request.")
 	errForm   = fault.New(fault.Forbidden, codeForm, "The form was out of date.")
+	errLink   = fault.New(fault.NotFound, codeLink, "This link opens nothing.")
 	errLarge  = fault.New(fault.Invalid, fault.TooLarge, "The form is too large.")
 )
 
 const (
 	codeMethod = "method"
 	codeForm   = "form"
+	codeLink   = "link"
 )
 
 // maxForm is the largest form that is read: a name and a password of 256
@@ -65,7 +67,7 @@ func (p *portal) begin(w http.ResponseWriter, r *http.Request, pattern string) *
 	if p.secure {
 		h.Set("Strict-Transport-Security", "max-age=31536000")
 	}
-	return &exchange{p: p, w: w, r: r, route: pattern, began: time.Now(), lang: accepted(r.Header.Get("Accept-Language"))}
+	return &exchange{p: p, w: w, r: r, route: pattern, began: p.Now(), lang: accepted(r.Header.Get("Accept-Language"))}
 }
 
 // finish logs the exchange: its route and never its path, which may hold a
@@ -85,7 +87,7 @@ func (x *exchange) finish() {
 	}
 	x.p.Logger.LogAttrs(x.ctx(), slog.LevelInfo, "page",
 		slog.String("method", method(x.r.Method)), slog.String("route", x.route), slog.Int("status", x.status),
-		slog.Int64("ms", time.Since(x.began).Milliseconds()))
+		slog.Int64("ms", x.p.Now().Sub(x.began).Milliseconds()))
 }
 
 // method keeps what a client made up out of the log.
@@ -117,6 +119,8 @@ func (x *exchange) fail(err error) {
 		status, v.Kind = http.StatusMethodNotAllowed, "method"
 	case f.Code == codeForm:
 		status, v.Kind = http.StatusForbidden, "form"
+	case f.Code == codeLink:
+		status, v.Kind = http.StatusNotFound, "link"
 	case f.Code == fault.TooLarge:
 		status, v.Kind = http.StatusRequestEntityTooLarge, "large"
 	case f.Code == fault.Full:
@@ -141,7 +145,7 @@ func (x *exchange) fail(err error) {
 	x.p.Logger.LogAttrs(x.ctx(), level, "page failed",
 		slog.String("ref", ref), slog.String("route", x.route), slog.String("kind", f.Kind.String()), slog.Any("err", err))
 	x.retryAfter(f)
-	if err := x.render(status, "error", view{Data: v}); err != nil {
+	if err := x.render(status, "error", view{Narrow: x.session == nil, Data: v}); err != nil {
 		http.Error(x.w, "Something went wrong. Reference: "+ref, http.StatusInternalServerError)
 		x.status = http.StatusInternalServerError
 	}

@@ -185,8 +185,5 @@ func (p *portal) local(h handler) handler {
 }
 
 func (p *portal) health(x *exchange) error {
-	x.w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	x.status = http.StatusOK
-	_, err := x.w.Write([]byte("ok\n"))
-	return err
+	return x.write(http.StatusOK, "text/plain; charset=utf-8", []byte("ok\n"))
 }

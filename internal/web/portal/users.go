@@ -1,31 +1,20 @@
 package portal
 
 import (
-	"bytes"
-	"crypto/sha256"
-	"encoding/base64"
 	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
-	"strings"
-	"sync"
 	"time"
 
-	"gatehouse/internal/audit"
 	"gatehouse/internal/courier"
-	"gatehouse/internal/fault"
 	"gatehouse/internal/identity"
 	"gatehouse/internal/org"
 	"gatehouse/internal/roster"
 )
 
-const (
-	arrivalsShown  = 20  // newest users on the page
-	arrivalsSought = 200 // entries of the log that are looked through for them
-	pageSize       = 50  // users on a page of the complete list
-	conflictsShown = 100
-)
+// pageSize is how many users a page of the complete list has.
+const pageSize = 50
 
 // userRow is a user in a list.
 type userRow struct {
@@ -203,196 +192,4 @@ func mailBadge(s courier.State, mailed bool) badge {
 	return b
 }
 
-// arrivals remembers, for each organization, who arrived last, as of an entry
-// of its log: while the log has not grown, a page that polls costs one read and
-// the mails' states.
-type arrivals struct {
-	mu   sync.Mutex
-	byID map[identity.Org]newest
-}
-
-type newest struct {
-	last  int64 // entry of the log
-	users []roster.User
-}
-
-const maxRemembered = 1000 // organizations
-
-func (a *arrivals) get(o identity.Org) (newest, bool) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	e, ok := a.byID[o]
-	return e, ok
-}
-
-func (a *arrivals) put(o identity.Org, e newest) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.byID == nil || len(a.byID) >= maxRemembered {
-		a.byID = map[identity.Org]newest{}
-	}
-	a.byID[o] = e
-}
-
-// latest returns the users who arrived last, newest first.
-func (p *portal) latest(x *exchange) ([]roster.User, error) {
-	log := audit.LogOf(p.Table, x.org)
-	last, err := log.Last(x.ctx())
-	if err != nil {
-		return nil, err
-	}
-	if e, ok := p.arrivals.get(x.org.ID); ok && e.last == last {
-		return e.users, nil
-	}
-	events, err := log.Latest(x.ctx(), arrivalsSought)
-	if err != nil {
-		return nil, err
-	}
-	var ids []identity.User
-	for _, e := range events {
-		if e.Kind != audit.UserJoined && e.Kind != audit.UserAdopted {
-			continue
-		}
-		if id, ok := identity.ParseUser(e.Subject); ok && !slices.Contains(ids, id) && len(ids) < arrivalsShown {
-			ids = append(ids, id)
-		}
-	}
-	e := newest{last: last}
-	if e.users, err = roster.Of(p.Table, x.org).Users(x.ctx(), ids...); err != nil {
-		return nil, err
-	}
-	p.arrivals.put(x.org.ID, e)
-	return e.users, nil
-}
-
-// arrived is the live part: its version names what it shows, times in words
-// included.
-func (p *portal) arrived(x *exchange, names map[identity.Connection]string) (arrivalsView, error) {
-	users, err := p.latest(x)
-	if err != nil {
-		return arrivalsView{}, err
-	}
-	v := arrivalsView{}
-	if v.Rows, err = p.rows(x, users, names); err != nil {
-		return arrivalsView{}, err
-	}
-	var b bytes.Buffer
-	shown := view{Lang: x.lang, Now: p.Now(), Base: x.base(), Part: "arrivals", Data: v}
-	if err := p.pages[x.lang].execute(&b, "users", shown); err != nil {
-		return arrivalsView{}, err
-	}
-	sum := sha256.Sum256(b.Bytes())
-	v.Version = base64.RawURLEncoding.EncodeToString(sum[:12])
-	return v, nil
-}
-
-// arrivalsPart answers the page that polls: nothing while nothing has changed.
-// It keeps nobody signed in; whose session is over is sent to sign in by the
-// page's being loaded again.
-func (p *portal) arrivalsPart(x *exchange) error {
-	if err := x.findSession(x.glance); err != nil {
-		return err
-	}
-	if err := x.findOrg(); err != nil {
-		return err
-	}
-	if x.session == nil || x.session.Org.ID != x.org.ID || !x.session.Admin {
-		if x.r.Header.Get("HX-Request") == "" || x.session != nil {
-			return p.admin(p.toUsers)(x)
-		}
-		x.w.Header().Set("HX-Refresh", "true")
-		return x.nothing()
-	}
-	names, _, err := p.connections(x)
-	if err != nil {
-		return err
-	}
-	v, err := p.arrived(x, names)
-	if err != nil {
-		return err
-	}
-	if x.r.URL.Query().Get("v") == v.Version {
-		return x.nothing()
-	}
-	return x.render(http.StatusOK, "users", view{Part: "arrivals", Data: v})
-}
-
-func (x *exchange) nothing() error {
-	x.status = http.StatusNoContent
-	x.w.WriteHeader(http.StatusNoContent)
-	return nil
-}
-
 func (p *portal) toUsers(x *exchange) error { return x.redirect(x.base() + "admin/users") }
-
-type searchView struct {
-	Asked string
-	Rows  []userRow
-}
-
-// search finds users by their whole userName or address. It is a POST, so that
-// no address of a page holds a person's.
-func (p *portal) search(x *exchange) error {
-	v := searchView{Asked: strings.TrimSpace(x.r.PostForm.Get("q"))}
-	if v.Asked == "" {
-		return p.toUsers(x)
-	}
-	r := roster.Of(p.Table, x.org)
-	claim, err := r.ByUserName(x.ctx(), v.Asked)
-	if err != nil {
-		return err
-	}
-	mailed, err := r.ByEmail(x.ctx(), "", v.Asked)
-	if err != nil {
-		return err
-	}
-	ids := slices.Compact(slices.Sorted(slices.Values(append(mailed, claim.IDs...))))
-	users, err := r.Users(x.ctx(), ids[:min(len(ids), pageSize)]...)
-	if err != nil {
-		return err
-	}
-	if len(users) == 1 {
-		return x.redirect(x.base() + "admin/users/" + string(users[0].ID))
-	}
-	names, _, err := p.connections(x)
-	if err != nil {
-		return err
-	}
-	if v.Rows, err = p.rows(x, users, names); err != nil {
-		return err
-	}
-	return x.render(http.StatusOK, "search", view{Section: "users", Data: v})
-}
-
-type conflictRow struct {
-	Holder identity.User
-	Name   string
-	HeldBy string
-	Wanted string
-	At     time.Time
-}
-
-// conflicts lists the names that two directories want.
-func (p *portal) conflicts(x *exchange) error {
-	r := roster.Of(p.Table, x.org)
-	found, err := r.Conflicts(x.ctx(), conflictsShown)
-	if err != nil {
-		return err
-	}
-	names, _, err := p.connections(x)
-	if err != nil {
-		return err
-	}
-	var rows []conflictRow
-	for _, c := range found {
-		u, err := r.User(x.ctx(), c.Holder, false)
-		if fault.Is(err, fault.NotFound) {
-			continue // deleted meanwhile
-		}
-		if err != nil {
-			return err
-		}
-		rows = append(rows, conflictRow{Holder: u.ID, Name: u.UserName(), HeldBy: names[u.ID.Connection()], Wanted: names[c.Wanted], At: c.At})
-	}
-	return x.render(http.StatusOK, "conflicts", view{Section: "users", Data: rows})
-}

@@ -48,12 +48,14 @@ func (w words) text(name string, with ...any) (string, error) {
 	if len(with) == 0 {
 		return t, nil
 	}
+	said := make([]any, len(with))
 	for i, v := range with {
 		if n, ok := v.(int); ok {
-			with[i] = w.number(n)
+			v = w.number(n)
 		}
+		said[i] = v
 	}
-	return fmt.Sprintf(t, with...), nil
+	return fmt.Sprintf(t, said...), nil
 }
 
 // count is text for a number of things: name.one or name.more.
