@@ -9,7 +9,9 @@ import (
 	"testing"
 	"time"
 
+	"gatehouse/internal/audit"
 	"gatehouse/internal/org"
+	"gatehouse/internal/provision"
 	"gatehouse/internal/web/scimhttp"
 )
 
@@ -215,4 +217,30 @@ func TestAddressesComeFromTheConfiguration(t *testing.T) {
 	if all := fmt.Sprint(a.header) + string(a.body); strings.Contains(all, "evil") || !strings.HasPrefix(a.header.Get("Location"), outside) {
 		t.Errorf("the answer has addresses of the request's making: %s", all)
 	}
+}
+
+// A user made by hand whom a directory brings is linked; the last admin stays.
+func TestDirectoriesAndUsersMadeByHand(t *testing.T) {
+	w := newWorld(t)
+	boss, err := w.Provision.Invite(context.Background(), w.org, audit.Actor{Kind: "operator"}, provision.Invitation{Email: "boss@example.com", Admin: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.get("/Users").list()
+	w.find("/Users", `userName eq "boss@example.com"`).list()
+	w.get("/Users/"+string(boss.ID)).refused(404, "")
+	id := w.user("Boss@example.com")
+	if id == string(boss.ID) || !strings.HasPrefix(id, string(w.conn.ID)) {
+		t.Errorf("the linked user has id %s, want one of connection %s", id, w.conn.ID)
+	}
+	w.find("/Users", `userName eq "boss@example.com"`).list(id)
+	w.do("POST", "/Users", person("boss@example.com")).refused(409, "uniqueness")
+	w.do("DELETE", "/Users/"+id, "").refused(403, "")
+	w.do("PATCH", "/Users/"+id, patch(`{"op":"replace","path":"active","value":false}`)).refused(403, "")
+	w.get("/Users/"+id).is("active", "true")
+
+	ada := w.user("ada@example.com")
+	_, other := w.connect(w.org, "")
+	w.do("POST", "/Users", person("ada@example.com"), "Authorization", "Bearer "+other).refused(409, "uniqueness")
+	w.get("/Users").list(id, ada)
 }

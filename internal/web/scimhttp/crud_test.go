@@ -4,6 +4,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"gatehouse/internal/web/scimhttp"
 )
@@ -54,6 +55,11 @@ func TestUserLifeOverHTTP(t *testing.T) {
 		t.Errorf("PUT: id = %q, want %q", u.text("id"), id)
 	}
 	w.find("/Users", `externalId eq "X-1"`).list()
+	for _, body := range []string{`{"schemas":["` + userURN + `"],"title":"x"}`, `{"schemas":["` + userURN + `"],"userName":null}`, `{"schemas":["` + userURN + `"],"userName":7e}`} {
+		if r := w.do("PUT", "/Users/"+id, body); r.status != 400 {
+			t.Errorf("PUT of %s = %d, want 400", body, r.status)
+		}
+	}
 
 	if d := w.do("DELETE", "/Users/"+id, "").want(204); len(d.body) > 0 || d.header.Get("Content-Type") != "" {
 		t.Errorf("DELETE answers %q, %v; want nothing", d.body, d.header)
@@ -159,6 +165,11 @@ func TestPreconditions(t *testing.T) {
 		w.do(m, "/Groups/"+g, body, "If-Match", tag).refused(412, "")
 	}
 	w.get("/Groups/"+g).is("displayName", `"Machines"`)
+
+	// Clients of the interoperability profile must not send entity tags.
+	interop := newWorld(t, "interop")
+	id = interop.user("ada@example.com")
+	interop.do("PATCH", "/Users/"+id, title("x"), "If-Match", "stale").want(200)
 }
 
 // A group's version is its own and its members' (the issue's bar 8).
@@ -269,4 +280,19 @@ func TestPatchRefusals(t *testing.T) {
 		a.refused(400, c.scimType)
 	}
 	w.get("/Users/" + id).lacks("title")
+}
+
+func TestTimes(t *testing.T) {
+	for _, c := range []struct {
+		at   time.Time
+		want string
+	}{
+		{time.Date(2026, 11, 1, 8, 0, 0, 0, time.UTC), "2026-11-01T08:00:00.000Z"},
+		{time.Date(2026, 11, 1, 8, 0, 0, 7_999_999, time.UTC), "2026-11-01T08:00:00.007Z"},
+		{time.Date(2026, 1, 1, 0, 30, 0, 120_000_000, time.FixedZone("", 3600)), "2025-12-31T23:30:00.120Z"},
+	} {
+		if got := scimhttp.Time(c.at); got != c.want {
+			t.Errorf("%v is written %q, want %q", c.at, got, c.want)
+		}
+	}
 }

@@ -1,5 +1,10 @@
 package scimhttp
 
+import "time"
+
+// Time is how a time is written.
+func Time(t time.Time) string { return string(appendTime(nil, t)) }
+
 // Bound sets the limits of lists for a test; zero leaves one as it is.
 func (h *Handler) Bound(scan, members, answer int) {
 	for n, to := range map[*int]int{&h.maxScan: scan, &h.maxMembers: members, &h.maxAnswer: answer} {

@@ -174,3 +174,29 @@ func TestParallelChangesOfOneUser(t *testing.T) {
 		t.Errorf("16 changes of one version gave %v, want one 200 and fifteen 412", statuses)
 	}
 }
+
+// Of those who add to one version of a group, one is admitted.
+func TestParallelAddsToOneVersionOfAGroup(t *testing.T) {
+	w := newWorld(t)
+	g := w.group("Engines")
+	var ids []string
+	for i := range 16 {
+		ids = append(ids, w.user(fmt.Sprintf("u%d@example.com", i)))
+	}
+	tag := w.get("/Groups/" + g).header.Get("ETag")
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	statuses := map[int]int{}
+	for _, id := range ids {
+		wg.Go(func() {
+			a := w.do("PATCH", "/Groups/"+g, patch(`{"op":"add","path":"members","value":[{"value":"`+id+`"}]}`), "If-Match", tag)
+			mu.Lock()
+			defer mu.Unlock()
+			statuses[a.status]++
+		})
+	}
+	wg.Wait()
+	if got := w.members(g); statuses[204] != 1 || statuses[412] != 15 || len(got) != 1 {
+		t.Errorf("16 adds to one version gave %v and %d members, want one 204, fifteen 412, one member", statuses, len(got))
+	}
+}

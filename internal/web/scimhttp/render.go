@@ -10,9 +10,6 @@ import (
 	"gatehouse/internal/scim/value"
 )
 
-// timeForm is xsd:dateTime in UTC with milliseconds.
-const timeForm = "2006-01-02T15:04:05.000Z"
-
 // appendUser renders a user whole. The stored attributes are copied as bytes:
 // they were normalized when they were stored.
 func (h *Handler) appendUser(b []byte, u *roster.User, groups bool) []byte {
@@ -79,14 +76,22 @@ func (h *Handler) appendMeta(b []byte, kind, endpoint, id string, created, modif
 	b = append(b, `,"meta":{"resourceType":"`...)
 	b = append(b, kind...)
 	b = append(b, `","created":"`...)
-	b = created.UTC().AppendFormat(b, timeForm)
+	b = appendTime(b, created)
 	b = append(b, `","lastModified":"`...)
-	b = modified.UTC().AppendFormat(b, timeForm)
+	b = appendTime(b, modified)
 	b = append(b, `","location":`...)
 	b = value.AppendString(b, h.base+endpoint+id)
 	b = append(b, `,"version":"W/\"`...)
 	b = append(b, tag...)
 	return append(b, `\""}}`...)
+}
+
+// appendTime writes xsd:dateTime in UTC with milliseconds. The standard library
+// is quick at the form without them.
+func appendTime(b []byte, t time.Time) []byte {
+	b = t.UTC().AppendFormat(b, time.RFC3339)
+	ms := t.Nanosecond() / int(time.Millisecond)
+	return append(b[:len(b)-1], '.', byte('0'+ms/100), byte('0'+ms/10%10), byte('0'+ms%10), 'Z')
 }
 
 // project applies a projection to a rendered resource.
