@@ -28,29 +28,33 @@ type Group struct {
 	doc  value.Value
 }
 
-type groupHead struct {
-	LastEvent identity.Event `json:"e,omitempty"`
-	Created   int64          `json:"c,omitempty"`
-	Unique    bool           `json:"u,omitempty"`
-	Ext       uint8          `json:"x,omitempty"`
-}
-
 // Encode returns the data of the group's item.
 func (g Group) Encode() []byte {
-	h := groupHead{LastEvent: g.LastEvent, Unique: g.Unique, Ext: g.Ext}
+	h := head(nil).text('e', string(g.LastEvent)).flag('u', g.Unique).number('x', uint64(g.Ext))
 	if g.Item.Exists() {
-		h.Created = millis(g.Created)
+		h = h.number('c', millis(g.Created)) // absent: the time of the item's version
 	}
-	return encode(h, g.Raw)
+	return h.with(g.Raw)
 }
 
 func decodeGroup(it table.Item) (Group, error) {
-	var h groupHead
-	raw, err := decode(it, &h)
+	h, raw, err := split(it)
 	if err != nil {
 		return Group{}, err
 	}
-	g := Group{ID: identity.Group(it.Sort), Raw: raw, Ext: h.Ext, Changed: it.Version, LastEvent: h.LastEvent, Unique: h.Unique, Item: it, Created: fromMillis(h.Created)}
+	g := Group{ID: identity.Group(it.Sort), Raw: raw, Changed: it.Version, Item: it}
+	for name, v := range h.fields() {
+		switch name {
+		case 'e':
+			g.LastEvent = identity.Event(v)
+		case 'u':
+			g.Unique = true
+		case 'x':
+			g.Ext = uint8(count(v))
+		case 'c':
+			g.Created = fromMillis(count(v))
+		}
+	}
 	if g.Created.IsZero() {
 		g.Created = it.Version.Time()
 	}

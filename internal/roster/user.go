@@ -5,10 +5,6 @@
 package roster
 
 import (
-	"encoding/base64"
-	"encoding/binary"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -41,60 +37,59 @@ type User struct {
 	doc  value.Value
 }
 
-// userHead is what stands before the attributes in a user's item. Its names are
-// short because every user pays for them by the kilobyte.
-type userHead struct {
-	Seal      string          `json:"k,omitempty"`
-	LastEvent identity.Event  `json:"e,omitempty"`
-	Created   int64           `json:"c,omitempty"` // ms; absent: the time of Changed
-	Changed   table.Version   `json:"m,omitempty"` // absent: the item's version
-	Activated int64           `json:"a,omitempty"` // ms
-	Welcomed  bool            `json:"w,omitempty"`
-	Admin     bool            `json:"r,omitempty"`
-	Target    identity.User   `json:"t,omitempty"`
-	Links     []identity.User `json:"l,omitempty"`
-	Ext       uint8           `json:"x,omitempty"`
-}
-
 // Encode returns the data of the user's item. Where visible is true the commit
 // that writes it becomes Changed.
 func (u User) Encode(visible bool) []byte {
-	h := userHead{
-		LastEvent: u.LastEvent, Welcomed: u.Welcomed, Admin: u.Admin, Target: u.Target, Links: u.Links, Ext: u.Ext,
-		Activated: millis(u.Activated),
-	}
+	var h head
 	if u.Seal != (secret.Key{}) {
-		h.Seal = base64.RawStdEncoding.EncodeToString(u.Seal[:])
+		h = h.text('k', string(u.Seal[:]))
+	}
+	h = h.text('e', string(u.LastEvent)).number('a', millis(u.Activated)).
+		flag('w', u.Welcomed).flag('r', u.Admin).text('t', string(u.Target)).number('x', uint64(u.Ext))
+	for _, l := range u.Links {
+		h = h.text('l', string(l))
 	}
 	if u.Item.Exists() {
-		h.Created = millis(u.Created)
+		h = h.number('c', millis(u.Created)) // absent: the time of Changed
 		if !visible {
-			h.Changed = u.Changed
+			h = h.text('m', string(u.Changed)) // absent: the item's version
 		}
 	}
-	return encode(h, u.Raw)
+	return h.with(u.Raw)
 }
 
 func decodeUser(it table.Item) (User, error) {
-	var h userHead
-	raw, err := decode(it, &h)
+	h, raw, err := split(it)
 	if err != nil {
 		return User{}, err
 	}
-	u := User{
-		ID: identity.User(it.Sort), Raw: raw, Ext: h.Ext, Changed: h.Changed, Welcomed: h.Welcomed, Admin: h.Admin,
-		Target: h.Target, Links: h.Links, LastEvent: h.LastEvent, Item: it,
-		Activated: fromMillis(h.Activated), Created: fromMillis(h.Created),
-	}
-	if h.Seal != "" {
-		b, err := base64.RawStdEncoding.DecodeString(h.Seal)
-		if err != nil || len(b) != secret.Size {
-			return User{}, fmt.Errorf("read the item of user %s: its key is damaged", it.Sort)
+	u := User{ID: identity.User(it.Sort), Raw: raw, Changed: it.Version, Item: it}
+	for name, v := range h.fields() {
+		switch name {
+		case 'k':
+			if len(v) != secret.Size {
+				return User{}, fmt.Errorf("read %v: %w", it.Key, errDamaged)
+			}
+			u.Seal = secret.Key(v)
+		case 'e':
+			u.LastEvent = identity.Event(v)
+		case 'a':
+			u.Activated = fromMillis(count(v))
+		case 'w':
+			u.Welcomed = true
+		case 'r':
+			u.Admin = true
+		case 't':
+			u.Target = identity.User(v)
+		case 'x':
+			u.Ext = uint8(count(v))
+		case 'l':
+			u.Links = append(u.Links, identity.User(v))
+		case 'c':
+			u.Created = fromMillis(count(v))
+		case 'm':
+			u.Changed = table.Version(v)
 		}
-		u.Seal = secret.Key(b)
-	}
-	if u.Changed == "" {
-		u.Changed = it.Version
 	}
 	if u.Created.IsZero() {
 		u.Created = u.Changed.Time()
@@ -213,41 +208,16 @@ func (u *User) Language(fallback string) string {
 	return fallback
 }
 
-func millis(t time.Time) int64 {
+func millis(t time.Time) uint64 {
 	if t.IsZero() {
 		return 0
 	}
-	return t.UnixMilli()
+	return uint64(t.UnixMilli())
 }
 
-func fromMillis(ms int64) time.Time {
+func fromMillis(ms uint64) time.Time {
 	if ms == 0 {
 		return time.Time{}
 	}
-	return time.UnixMilli(ms).UTC()
-}
-
-// encode joins a head and the attributes: the head's length, the head as JSON,
-// the attributes.
-func encode(head any, raw []byte) []byte {
-	h, err := json.Marshal(head)
-	if err != nil {
-		panic(err) // structs of strings, numbers and flags only
-	}
-	out := make([]byte, 0, len(h)+len(raw)+2)
-	out = binary.AppendUvarint(out, uint64(len(h)))
-	return append(append(out, h...), raw...)
-}
-
-var errDamaged = errors.New("the item is damaged")
-
-func decode(it table.Item, head any) ([]byte, error) {
-	n, w := binary.Uvarint(it.Data)
-	if w <= 0 || n > uint64(len(it.Data)-w) {
-		return nil, fmt.Errorf("read %v: %w", it.Key, errDamaged)
-	}
-	if err := json.Unmarshal(it.Data[w:w+int(n)], head); err != nil {
-		return nil, fmt.Errorf("read %v: %w", it.Key, errDamaged)
-	}
-	return it.Data[w+int(n):], nil
+	return time.UnixMilli(int64(ms)).UTC()
 }
