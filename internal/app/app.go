@@ -49,6 +49,9 @@ type App struct {
 
 // New puts the product together. It reads nothing.
 func New(p Ports) *App {
+	if p.Sender == nil {
+		p.Sender = noSender{}
+	}
 	a := &App{Ports: p}
 	a.Orgs = org.New(p.Table, p.Key, p.Now, p.CredentialCache)
 	a.Provision = provision.New(p.Table, p.Now)
@@ -61,6 +64,16 @@ func New(p Ports) *App {
 	})
 	return a
 }
+
+// noSender stands in where a face sends nothing: a message that reaches it all
+// the same waits for a face that does.
+type noSender struct{}
+
+func (noSender) Send(context.Context, mail.Message) (string, error) {
+	return "", &mail.Reason{Code: "no-sender", Err: mail.ErrLater}
+}
+
+func (noSender) Promise() mail.Promise { return mail.Repeats }
 
 // Sweeper returns what is to be called every minute.
 func (a *App) Sweeper() *due.Sweeper {

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"fmt"
+	"runtime/debug"
 	"sync"
 
 	"gatehouse/internal/audit"
@@ -74,14 +75,21 @@ func (f *feed) effects(ctx context.Context, o *org.Org, batch []table.Change, at
 	for _, i := range at {
 		slots <- struct{}{}
 		wait.Go(func() {
+			defer func() { <-slots }()
 			errs[i] = f.effect(ctx, o, batch[i].New)
-			<-slots
 		})
 	}
 	wait.Wait()
 }
 
-func (f *feed) effect(ctx context.Context, o *org.Org, it table.Item) error {
+func (f *feed) effect(ctx context.Context, o *org.Org, it table.Item) (err error) {
+	defer func() {
+		// One event must not end the program, again and again. What was panicked
+		// with may name a person; where it happened does not.
+		if recover() != nil {
+			err = fmt.Errorf("an effect panicked\n%s", debug.Stack())
+		}
+	}()
 	e, err := audit.Open(it, nil)
 	if err != nil {
 		return err

@@ -54,7 +54,7 @@ const (
 type Effect string
 
 const (
-	Welcome Effect = "welcome" // queue the welcome email
+	Welcome Effect = "welcome" // queue the welcome email, if none was queued
 	Sweep   Effect = "sweep"   // remove what a deletion left behind
 	Settle  Effect = "settle"  // check that added members were not deleted meanwhile
 )
@@ -290,32 +290,32 @@ func (e Event) Has(f Effect) bool {
 // Diff lists what differs between two resources: attribute by attribute,
 // sub-attributes of singular ones by "name.givenName", extensions by their URN
 // and a colon; multi-valued attributes as wholes.
-func Diff(before, after value.Value) []Change { return diff(nil, "", before, after) }
+func Diff(before, after value.Value) []Change { return diff(nil, "", "", before, after) }
 
-func diff(out []Change, path string, before, after value.Value) []Change {
+// diff compares what stands at the path; separator joins the names of members
+// to it.
+func diff(out []Change, path, separator string, before, after value.Value) []Change {
 	if value.Equal(before, after) {
 		return out
 	}
 	if before.Kind() != value.Object || after.Kind() != value.Object {
 		return append(out, Change{path, before, after})
 	}
+	below := func(name string) (string, string) {
+		if path == "" && strings.HasPrefix(name, "urn:") {
+			return name, ":"
+		}
+		return path + separator + name, "."
+	}
 	for _, m := range before.Members() {
-		out = diff(out, join(path, m.Name), m.Value, after.Get(m.Name))
+		p, sep := below(m.Name)
+		out = diff(out, p, sep, m.Value, after.Get(m.Name))
 	}
 	for _, m := range after.Members() {
 		if before.Get(m.Name).Kind() == value.Absent {
-			out = append(out, Change{join(path, m.Name), value.Value{}, m.Value})
+			p, _ := below(m.Name)
+			out = append(out, Change{p, value.Value{}, m.Value})
 		}
 	}
 	return out
-}
-
-func join(path, name string) string {
-	switch {
-	case path == "":
-		return name
-	case strings.HasPrefix(path, "urn:") && !strings.Contains(path[strings.LastIndexByte(path, ':'):], "."):
-		return path + ":" + name
-	}
-	return path + "." + name
 }

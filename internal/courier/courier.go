@@ -24,6 +24,9 @@
 //
 // A message in sending has a lease. When it runs out, the attempt is taken for
 // lost and the next one begins; its end is due work in the commit that claims.
+// An organization whose mails stall pauses, so that it takes one attempt's time
+// from the others and no more.
+//
 // Reports of the carrier move a message to the right only, from any state; a
 // refusal can also follow the taking.
 //
@@ -114,6 +117,7 @@ type Service struct {
 	limit    int
 	parallel int
 	log      *slog.Logger
+	turns    turns
 }
 
 // New returns a courier. Wanted and Consume make it the feed's consumer, Due
@@ -148,7 +152,10 @@ func (s *Service) Due(ctx context.Context, ref due.Ref) error {
 	if !ok {
 		return fmt.Errorf("due mail: a reference of another form")
 	}
-	wake, err := s.dispatch(ctx, n)
+	if again, ok := s.turns.take(n.org, s.now()); !ok {
+		return s.remind(ctx, n, again)
+	}
+	wake, err := s.inOwnTurn(ctx, n)
 	if err != nil || wake.IsZero() {
 		return err
 	}

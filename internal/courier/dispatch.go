@@ -27,12 +27,12 @@ func (s *Service) Consume(ctx context.Context, batch []table.Change) []error {
 	}
 	var work sync.WaitGroup
 	slots := make(chan struct{}, s.parallel)
-	for n, at := range places {
+	for _, n := range inTurn(places) {
 		slots <- struct{}{}
 		work.Go(func() {
 			defer func() { <-slots }()
-			_, err := s.dispatch(ctx, n)
-			for _, i := range at { // nobody else writes there
+			err := s.consumed(ctx, n)
+			for _, i := range places[n] { // nobody else writes there
 				errs[i] = err
 			}
 		})
@@ -55,13 +55,14 @@ func (s *Service) Dispatch(ctx context.Context, k table.Key) error {
 	if !ok {
 		return fmt.Errorf("dispatch: not the key of a message")
 	}
-	_, err := s.dispatch(ctx, n)
+	_, err := s.dispatch(ctx, n, new(time.Duration))
 	return err
 }
 
 // dispatch returns when there will be something to do for the message; the
-// zero time if nothing, or nothing that is not already due work.
-func (s *Service) dispatch(ctx context.Context, n name) (wake time.Time, err error) {
+// zero time if nothing, or nothing that is not already due work. It says how
+// long the sending took, if anything was sent.
+func (s *Service) dispatch(ctx context.Context, n name, sent *time.Duration) (wake time.Time, err error) {
 	for range maxRaces {
 		m, ok, err := s.one(ctx, n)
 		if err != nil || !ok || !m.Status.open() {
@@ -96,7 +97,7 @@ func (s *Service) dispatch(ctx context.Context, n name) (wake time.Time, err err
 		case !claimed.item.Exists():
 			return time.Time{}, nil // put off
 		}
-		return time.Time{}, s.attempt(ctx, claimed, letter, now)
+		return time.Time{}, s.attempt(ctx, claimed, letter, now, sent)
 	}
 	return time.Time{}, raced()
 }
@@ -229,11 +230,13 @@ func (s *Service) putOff(ctx context.Context, m message, now time.Time) error {
 }
 
 // attempt sends a claimed message and writes down what became of it.
-func (s *Service) attempt(ctx context.Context, m message, letter mail.Message, now time.Time) error {
+func (s *Service) attempt(ctx context.Context, m message, letter mail.Message, now time.Time, sent *time.Duration) error {
 	// The attempt ends before its lease does, so that the next one, which begins
 	// after it, never meets it under way.
 	sending, cancel := context.WithTimeout(ctx, min(s.lease*3/4, sendTime))
+	begun := s.now()
 	carrier, err := s.sender.Send(sending, letter)
+	*sent = max(s.now().Sub(begun), 1)
 	cancel()
 
 	// A mail that went is marked even where the work was called off meanwhile.

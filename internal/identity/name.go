@@ -11,12 +11,15 @@ import (
 // Fold returns the form under which two names are the same name: the mappings
 // of PRECIS UsernameCaseMapped (RFC 8265 §3.3: width, case, NFC), without its
 // refusals, since a directory's names are stored as they come. Leading and
-// trailing white space does not tell names apart.
+// trailing white space does not tell names apart. Unlike there, NFC comes before
+// case too: without it the iota subscript folds by the order of its marks
+// (The Unicode Standard, D145).
 func Fold(name string) string {
 	if ascii(name) {
 		return strings.ToLower(strings.TrimSpace(name))
 	}
-	return norm.NFC.String(cases.Fold().String(width.Fold.String(strings.TrimSpace(name))))
+	wide := norm.NFC.String(width.Fold.String(strings.TrimSpace(name)))
+	return norm.NFC.String(cases.Fold().String(wide))
 }
 
 func ascii(s string) bool {

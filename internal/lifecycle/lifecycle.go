@@ -75,7 +75,10 @@ func Decide(before, after Facts, changed bool, p Policy) Decision {
 	// Only what stood in the way and no longer does brings the mail: that a
 	// connection stopped suppressing must not mail everybody at their next change.
 	became := !before.Exists || !before.Active || !before.Address
-	if became && after.Active && after.Address && !after.Welcomed && !after.Activated && !after.Linked && !p.SuppressWelcome {
+	// Who is resumed may have been suspended before the mail went, which cancelled
+	// it. Asking again brings no second one.
+	welcomed := after.Welcomed && d.Event != audit.UserResumed
+	if became && after.Active && after.Address && !welcomed && !after.Activated && !after.Linked && !p.SuppressWelcome {
 		d.Effects = append(d.Effects, audit.Welcome)
 	}
 	return d

@@ -100,13 +100,13 @@ func (s *Store) Issue(ctx context.Context, o *Org, id identity.Connection, lifet
 			}
 		}
 		_, err = s.table.Commit(ctx, writes...)
+		s.cache.forget(o.ID, id) // also where the answer was lost: it may have happened
 		if table.Conflicts(err) {
 			continue // another rotation, or a last use, came between
 		}
 		if err != nil {
 			return "", Credential{}, fmt.Errorf("issue credential: %w", err)
 		}
-		s.cache.forget(o.ID, id)
 		return token, c, nil
 	}
 }
@@ -129,6 +129,7 @@ func (s *Store) Revoke(ctx context.Context, o *Org, id identity.Connection, k id
 			return notFound("credential")
 		}
 		if !all[at].Revoked.IsZero() {
+			s.cache.forget(o.ID, id) // revoked elsewhere, perhaps
 			return nil
 		}
 		writes, err := s.revocation(ctx, all[at], items[at], s.now().UTC().Truncate(time.Millisecond))
@@ -136,13 +137,13 @@ func (s *Store) Revoke(ctx context.Context, o *Org, id identity.Connection, k id
 			return err
 		}
 		_, err = s.table.Commit(ctx, writes...)
+		s.cache.forget(o.ID, id) // also where the answer was lost: it may have happened
 		if table.Conflicts(err) {
 			continue
 		}
 		if err != nil {
 			return fmt.Errorf("revoke credential: %w", err)
 		}
-		s.cache.forget(o.ID, id)
 		return nil
 	}
 }

@@ -7,7 +7,6 @@ package org
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"iter"
 	"regexp"
@@ -47,7 +46,7 @@ type Org struct {
 	Language string       `json:"language"` // "en" or "de": for whoever names none
 	Created  time.Time    `json:"created"`
 
-	key secret.Key // under which names become keys
+	key *secret.Key // under which names become keys; a pointer, so that printing an Org does not show it
 }
 
 // Part returns the partition of the organization that the words name.
@@ -106,7 +105,7 @@ type Spec struct {
 	Language string // "en" (or empty) or "de"
 }
 
-// slugForm keeps addresses readable, and reserved words out of the first place.
+// slugForm keeps addresses readable and valid as one segment of a path.
 var slugForm = regexp.MustCompile(`^[a-z0-9](?:[a-z0-9-]{0,48}[a-z0-9])?$`)
 
 // Create makes an organization. A slug that the operator chose and that is
@@ -195,11 +194,13 @@ func article(of string) string {
 }
 
 func (s *Store) bind(o *Org) *Org {
-	o.key = s.key.Derive("org", string(o.ID))
+	key := s.key.Derive("org", string(o.ID))
+	o.key = &key
 	return o
 }
 
-// ErrNotFound is the fault for an organization or connection that is not there.
+// notFound is the fault for an organization, connection or credential that is not
+// there.
 func notFound(what string) error { return fault.New(fault.NotFound, "", "There is no such %s.", what) }
 
 // Get returns the organization with the id.
@@ -322,6 +323,9 @@ func (s *Store) Connections(ctx context.Context, o *Org) ([]Connection, error) {
 // SetWelcome turns the welcome emails of a connection on or off, for users that
 // join from now on.
 func (s *Store) SetWelcome(ctx context.Context, o *Org, id identity.Connection, suppress bool) error {
+	if _, ok := identity.ParseConnection(string(id)); !ok {
+		return notFound("connection")
+	}
 	for {
 		items, err := s.table.Get(ctx, connectionKey(o, id))
 		if err != nil {
@@ -336,13 +340,13 @@ func (s *Store) SetWelcome(ctx context.Context, o *Org, id identity.Connection, 
 		}
 		c.SuppressWelcome = suppress
 		_, err = s.table.Commit(ctx, table.Replace(items[0], encode(c)))
+		s.cache.forget(o.ID, id) // also where the answer was lost: it may have happened
 		if table.Conflicts(err) {
 			continue
 		}
 		if err != nil {
 			return fmt.Errorf("change connection: %w", err)
 		}
-		s.cache.forget(o.ID, id)
 		return nil
 	}
 }
@@ -368,7 +372,7 @@ func encode(v any) []byte {
 
 func decode(it table.Item, into any) error {
 	if err := json.Unmarshal(it.Data, into); err != nil {
-		return fmt.Errorf("read the item %v: %w", it.Key, errors.Join(err))
+		return fmt.Errorf("read the item %v: %w", it.Key, err)
 	}
 	return nil
 }

@@ -1,50 +1,60 @@
 package provision_test
 
 import (
+	"context"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"os"
+	"slices"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
-	"gatehouse/internal/audit"
+	"gatehouse/internal/app"
 	"gatehouse/internal/identity"
+	"gatehouse/internal/mail"
 	"gatehouse/internal/provision"
 	"gatehouse/internal/roster"
 	"gatehouse/internal/scim/schema"
 	"gatehouse/internal/scim/value"
 	"gatehouse/internal/secret"
 	"gatehouse/internal/table"
+	"gatehouse/internal/table/ledger"
 	"gatehouse/internal/table/memory"
 )
 
-// budget is what the bar allows one operation, in capacity units.
-type budget struct {
-	name          string
-	reads, writes int // at most; a negative one is not bounded
-}
-
 // sample is the user of 739 bytes that figures are told for, as a directory
-// sends it, under another name and externalId of the same length.
+// sends it: the n-th of those who have names, addresses and an externalId of
+// their own, of the same lengths.
 func sample(t testing.TB, n int) provision.Doc {
 	t.Helper()
-	text, err := os.ReadFile("../scim/schema/testdata/user-739.json")
+	b, err := os.ReadFile("../scim/schema/testdata/user-739.json")
 	if err != nil {
 		t.Fatal(err)
+	}
+	text := string(b)
+	for old, own := range map[string]string{
+		"ana.ruiz@corp.test": fmt.Sprintf("a%07d@corp.test", n),
+		"ana@home.test":      fmt.Sprintf("%03s@home.test", strconv.FormatInt(int64(n), 36)),
+		"00u1okta9ana":       fmt.Sprintf("00u1%08d", n),
+	} {
+		if len(old) != len(own) || !strings.Contains(text, old) {
+			t.Fatalf("user %d cannot have %q for %q", n, own, old)
+		}
+		text = strings.ReplaceAll(text, old, own)
 	}
 	if len(text) != 739 {
 		t.Fatalf("the user of the budgets has %d bytes, want 739", len(text))
 	}
-	v, err := value.Parse(text)
+	v, err := value.Parse([]byte(text))
 	if err == nil {
 		v, _, err = schema.User.Normalize(v, schema.Compat)
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	v = v.Clone()
-	v.Set("userName", value.Str(fmt.Sprintf("a%07d@corp.test", n)[:len("ana.ruiz@corp.test")]))
-	v.Set("externalId", value.Str(fmt.Sprintf("00u1%08d", n)))
 	return provision.Doc{Attributes: v, Extensions: 1}
 }
 
@@ -108,7 +118,7 @@ type report func(what string, got, most int, unit string)
 func asserting(t *testing.T) report {
 	return func(what string, got, most int, unit string) {
 		t.Helper()
-		t.Logf("%-50s %4d %s (at most %d)", what, got, unit, most)
+		t.Logf("%-75s %5d %s (at most %d)", what, got, unit, most)
 		if got > most {
 			t.Errorf("%s takes %d %s, want at most %d", what, got, unit, most)
 		}
@@ -118,35 +128,37 @@ func asserting(t *testing.T) report {
 func TestCapacity(t *testing.T) { capacity(t, asserting(t)) }
 
 func capacity(t testing.TB, tell report) {
-	m := &meter{Table: memory.New(), parts: map[string]int{}}
+	tab := memory.New()
+	m := ledger.New(tab)
 	w := newWorld(t, m)
 	ctx, d := t.Context(), w.a
 	r := d.Roster
 	writes := func(what string, most int, f func() error) {
 		t.Helper()
-		m.reset()
+		m.Reset()
 		if err := f(); err != nil {
 			t.Fatalf("%s: %v", what, err)
 		}
-		tell(what, m.writes, most, "write units")
+		tell(what, m.Units().Writes, most, "write units")
 	}
 	reads := func(what string, most int, f func() error) {
 		t.Helper()
-		m.reset()
+		m.Reset()
 		if err := f(); err != nil {
 			t.Fatalf("%s: %v", what, err)
 		}
-		tell(what, m.reads, most, "read units")
+		tell(what, m.Units().Reads, most, "read units")
 	}
 
-	var ids []string
+	ids := make([]string, 1)
 	writes("create a user", 16, func() error {
 		u, err := d.Join(ctx, sample(t, 1))
-		ids = append(ids, string(u.ID))
+		ids[0] = string(u.ID)
 		return err
 	})
 	for _, kb := range []int{1, 4, 16} {
 		doc := sample(t, 100+kb)
+		doc.Attributes = doc.Attributes.Clone()
 		doc.Attributes.Set("nickName", value.Str(fmt.Sprintf("%0*d", kb<<10, 1)))
 		// Both the user and its event grow.
 		writes(fmt.Sprintf("create a user with %d KB more", kb), 16+4*kb, func() error {
@@ -154,13 +166,10 @@ func capacity(t testing.TB, tell report) {
 			return err
 		})
 	}
-	var groups []roster.Group
 	for i := range 5 {
-		g, err := d.CreateGroup(ctx, group(fmt.Sprint("Team ", i)), ids)
-		if err != nil {
+		if _, err := d.CreateGroup(ctx, group(fmt.Sprint("Team ", i)), ids); err != nil {
 			t.Fatal(err)
 		}
-		groups = append(groups, g)
 	}
 	writes("patch active", 4, func() error {
 		_, _, err := d.Change(ctx, ids[0], nil, set("active", value.Boolean(false)))
@@ -198,7 +207,7 @@ func capacity(t testing.TB, tell report) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		f := fill(t, m.Table)
+		f := fill(t, tab)
 		for range size {
 			some := identity.MintUser(d.Connection().ID)
 			f.put(table.Put(r.MemberKey(g.ID, some), nil))
@@ -210,11 +219,20 @@ func capacity(t testing.TB, tell report) {
 			_, _, err := d.ChangeGroup(ctx, string(g.ID), nil, nil, add)
 			return err
 		})
-		m.reset()
+		m.Reset()
 		if _, _, err := d.ChangeGroup(ctx, string(g.ID), nil, nil, add); err != nil {
 			t.Fatal(err)
 		}
-		tell(fmt.Sprintf("add who is a member of a group of %d", size), m.writes, 0, "write units")
+		tell(fmt.Sprintf("add who is a member of a group of %d", size), m.Units().Writes, 0, "write units")
+		// A precondition checks the group and every header beside.
+		match := func(string) bool { return true }
+		writes(fmt.Sprintf("remove a member of a group of %d under If-Match", size), 16, func() error {
+			_, _, err := d.ChangeGroup(ctx, string(g.ID), match, nil, []provision.MemberOp{{Kind: provision.RemoveMembers, IDs: ids}})
+			return err
+		})
+		if _, _, err := d.ChangeGroup(ctx, string(g.ID), nil, nil, add); err != nil {
+			t.Fatal(err)
+		}
 		writes(fmt.Sprintf("remove a member of a group of %d", size), 8, func() error {
 			_, _, err := d.ChangeGroup(ctx, string(g.ID), nil, nil, []provision.MemberOp{{Kind: provision.RemoveMembers, IDs: ids}})
 			return err
@@ -229,14 +247,15 @@ func TestPageCapacity(t *testing.T) {
 }
 
 func pages(t testing.TB, tell report, users, inGroups, most int) {
-	m := &meter{Table: memory.New(), parts: map[string]int{}}
+	tab := memory.New()
+	m := ledger.New(tab)
 	w := newWorld(t, m)
 	ctx, c, r := t.Context(), w.a.Connection().ID, w.a.Roster
 	var groups []identity.Group
 	for range inGroups {
 		groups = append(groups, identity.MintGroup(c))
 	}
-	f := fill(t, m.Table)
+	f := fill(t, tab)
 	doc := sample(t, 1)
 	for range users {
 		f.user(r, c, doc, groups...)
@@ -244,7 +263,7 @@ func pages(t testing.TB, tell report, users, inGroups, most int) {
 	f.done()
 	page := func(start int) int {
 		t.Helper()
-		m.reset()
+		m.Reset()
 		p, err := r.UserPage(ctx, c, start, 100, true)
 		if want := min(100, users-start+1); err != nil || len(p.Resources) != want || p.Total != users {
 			t.Fatalf("UserPage(%d, 100) has %d of %d users (%v), want %d of %d", start, len(p.Resources), p.Total, err, want, users)
@@ -254,7 +273,7 @@ func pages(t testing.TB, tell report, users, inGroups, most int) {
 				t.Fatalf("UserPage(%d, 100): user %s is in %d groups, want %d", start, u.ID, len(u.Groups), inGroups)
 			}
 		}
-		return m.reads
+		return m.Units().Reads
 	}
 	of := fmt.Sprintf("of %d users in %d groups each", users, inGroups)
 	first := page(1)
@@ -266,4 +285,88 @@ func pages(t testing.TB, tell report, users, inGroups, most int) {
 	tell("the worst of 200 pages "+of, worst, 2*first, "read units")
 }
 
-var _ = audit.Welcome
+// TestBusiestPartition creates users as at 500 a second, which no partition may
+// feel with more than 250 write units a second; then does what the feed does.
+func TestBusiestPartition(t *testing.T) { busiest(t, asserting(t), 4000) }
+
+const (
+	perSecond = 500 // creations
+	hottest   = 250 // write units a second of one partition; DynamoDB's own limit is 1,000
+)
+
+func busiest(t testing.TB, tell report, users int) {
+	tab := memory.New(app.Subscriptions()...)
+	m := ledger.New(tab)
+	w := newWorld(t, m)
+	m.Reset()
+	// stage tells what was written since the last reset, for one creation and in
+	// the busiest partition of each kind.
+	stage := func(what string, most int) {
+		t.Helper()
+		tell(what+", each", (m.Units().Writes+users/2)/users, most, "write units")
+		where, worst := m.Units().Busiest()
+		where = strings.TrimPrefix(strings.TrimPrefix(where, w.org.Part()), "#")
+		tell(fmt.Sprintf("%s, busiest partition (%s) at %d/s", what, where, perSecond), worst*perSecond/users, hottest, "write units/s")
+		m.Reset()
+	}
+	for i := range users {
+		if _, err := w.a.Join(t.Context(), sample(t, i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	stage("creating a user", 16)
+
+	a := app.New(app.Ports{Table: m, Key: w.key, URL: "https://gatehouse.test", Sender: carrier{}, From: mail.Address{Addr: "g@gatehouse.test"}, Now: w.now, Log: slog.New(slog.DiscardHandler)})
+	deliver := func(name string, to table.Consumer) {
+		t.Helper()
+		entries, err := tab.Entries(t.Context(), tab.Passed(name), int(tab.End()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		wants := app.Subscriptions()[0].Wants
+		if name == app.WelcomeName {
+			wants = app.Subscriptions()[1].Wants
+		}
+		var batch []table.Change
+		for _, e := range entries {
+			if wants(e.Change.Key) {
+				batch = append(batch, e.Change)
+			}
+		}
+		for b := range slices.Chunk(batch, 100) {
+			for _, err := range to.Consume(t.Context(), b) {
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		tab.Pass(name, entries[len(entries)-1].Position)
+	}
+	deliver(app.FeedName, a.Feed())
+	stage("the feed: log and queued mail", 16)
+	deliver(app.WelcomeName, a.Courier)
+	stage("the welcome handler: claim, link, mark", 16)
+}
+
+// carrier takes every mail.
+type carrier struct{}
+
+func (carrier) Send(_ context.Context, m mail.Message) (string, error) { return string(m.ID), nil }
+func (carrier) Promise() mail.Promise                                  { return mail.Once }
+
+// BenchmarkCapacity prints the table of capacity units; GATEHOUSE_LARGE=1 lists
+// a million users too.
+func BenchmarkCapacity(b *testing.B) {
+	printing := func(what string, got, most int, unit string) {
+		fmt.Printf("%-75s %5d %s (at most %d)\n", what, got, unit, most) // b.Log keeps ten lines
+	}
+	for b.Loop() {
+		capacity(b, printing)
+		pages(b, printing, 100_000, 0, 32)
+		pages(b, printing, 20_000, 5, 50)
+		if os.Getenv("GATEHOUSE_LARGE") != "" {
+			pages(b, printing, 1_000_000, 0, 32)
+		}
+		busiest(b, printing, 20_000)
+	}
+}

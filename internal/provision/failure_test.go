@@ -69,9 +69,9 @@ func newStage(t *testing.T) *stage {
 		}
 	}
 	var err error
-	s.users = s.crowd(s.a, 100)
+	s.users = s.crowd(s.a, 60)
 	for _, email := range []string{"boss@example.com", "deputy@example.com"} {
-		s.admin, err = s.s.Invite(ctx, s.org, audit.Actor{Kind: "operator"}, provision.Invitation{Email: email, Admin: true})
+		s.admin, err = s.s.Invite(ctx, s.org, operator, provision.Invitation{Email: email, Admin: true})
 		must(err)
 	}
 	s.link, err = s.a.Join(ctx, person(t, "deputy@example.com", ""))
@@ -111,7 +111,7 @@ var useCases = []struct {
 		return second(s.a.Join(ctx, doc(s.t, `{"userName":"boss@example.com","active":false}`)))
 	}, isTaken},
 	{"invitation", func(ctx context.Context, s *stage) error {
-		return second(s.s.Invite(ctx, s.org, audit.Actor{Kind: "operator"}, provision.Invitation{Email: "third@example.com", Admin: true}))
+		return second(s.s.Invite(ctx, s.org, operator, provision.Invitation{Email: "third@example.com", Admin: true}))
 	}, isTaken},
 	{"rename", func(ctx context.Context, s *stage) error {
 		return third(s.a.Change(ctx, s.users[0], nil, set("userName", value.Str("other@example.com"))))
@@ -123,17 +123,17 @@ var useCases = []struct {
 	{"leave of who is in many groups", func(ctx context.Context, s *stage) error { return s.a.Leave(ctx, s.users[0], nil) }, gone},
 	{"leave of a linked admin", func(ctx context.Context, s *stage) error { return s.a.Leave(ctx, string(s.link.ID), nil) }, gone},
 	{"leave of an admin", func(ctx context.Context, s *stage) error {
-		return s.s.Manual(s.org, audit.Actor{Kind: "operator"}).Leave(ctx, string(s.admin.ID), nil)
+		return s.s.Manual(s.org, operator).Leave(ctx, string(s.admin.ID), nil)
 	}, gone},
-	{"group of a hundred", func(ctx context.Context, s *stage) error {
-		return second(s.a.CreateGroup(ctx, group("Hundred"), s.users))
+	{"group of sixty", func(ctx context.Context, s *stage) error {
+		return second(s.a.CreateGroup(ctx, group("Sixty"), s.users))
 	}, isTaken},
-	{"a hundred members and another name", func(ctx context.Context, s *stage) error {
+	{"sixty members and another name", func(ctx context.Context, s *stage) error {
 		return third(s.a.ChangeGroup(ctx, string(s.team.ID), nil, func(roster.Group) (provision.Doc, error) { return group("Everybody"), nil },
 			op(provision.AddMembers, s.users...)))
 	}, nil},
 	{"other members", func(ctx context.Context, s *stage) error {
-		return third(s.a.ChangeGroup(ctx, string(s.team.ID), nil, nil, op(provision.ReplaceMembers, s.users[3:60]...)))
+		return third(s.a.ChangeGroup(ctx, string(s.team.ID), nil, nil, op(provision.ReplaceMembers, s.users[3:]...)))
 	}, nil},
 	{"deletion of a group", func(ctx context.Context, s *stage) error { return s.a.DeleteGroup(ctx, string(s.team.ID), nil) }, gone},
 	{"sweep of a user", func(ctx context.Context, s *stage) error { return s.s.Sweep(ctx, s.org, s.left) }, nil},

@@ -78,7 +78,7 @@ func (d Directory) leaving(ctx context.Context, u roster.User) ([]table.Write, e
 	}
 	writes := []table.Write{table.Delete(u.Item), ev, table.Create(d.Roster.TombstoneKey(u.ID), stone)}
 	writes = append(writes, d.count(u.ID, -1)...)
-	claims, err := d.moveClaims(ctx, u.ID, u.Doc(), value.Value{})
+	claims, err := d.moveClaims(ctx, u, u.Doc(), value.Value{})
 	if err != nil {
 		return nil, err
 	}

@@ -272,7 +272,7 @@ func (d Directory) changing(ctx context.Context, u roster.User, doc Doc) (roster
 		return roster.User{}, nil, nil, err
 	}
 	writes := []table.Write{table.Replace(u.Item, data), event}
-	more, err := d.moveClaims(ctx, u.ID, before, after)
+	more, err := d.moveClaims(ctx, u, before, after)
 	if err != nil {
 		return roster.User{}, nil, nil, err
 	}
@@ -328,12 +328,10 @@ func (d Directory) setActive(u *roster.User, active bool) ([]table.Write, error)
 	after.Set("active", value.Boolean(active))
 	u.LastEvent = identity.MintEvent(d.s.now(), u.LastEvent)
 	u.SetDoc(after, u.Ext)
-	kind := audit.UserResumed
-	if !active {
-		kind = audit.UserSuspended
-	}
-	event, err := audit.Event{ID: u.LastEvent, Subject: string(u.ID), Kind: kind, Actor: d.actor, Changes: audit.Diff(before, after)}.
-		Write(d.Roster.Org(), &u.Seal)
+	// The policy is the link's connection's; the user was invited by hand.
+	decision := lifecycle.Decide(facts(u, before), facts(u, after), true, lifecycle.Policy{})
+	event, err := audit.Event{ID: u.LastEvent, Subject: string(u.ID), Kind: decision.Event, Actor: d.actor, Effects: decision.Effects,
+		Changes: audit.Diff(before, after)}.Write(d.Roster.Org(), &u.Seal)
 	if err != nil {
 		return nil, err
 	}
@@ -355,7 +353,7 @@ func (d Directory) changeRefused(ctx context.Context, err error, u roster.User, 
 		if err != nil {
 			return err
 		}
-		if id, _ := claim.In(d.conn.ID); len(claim.IDs) > 0 && id != u.ID {
+		if id, _ := claim.In(d.conn.ID); len(claim.IDs) > 0 && id != u.ID && !admits(claim, u) {
 			return d.refuseName(ctx, name, claim)
 		}
 	}

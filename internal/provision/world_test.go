@@ -40,6 +40,7 @@ type world struct {
 	a, b   provision.Directory
 	mu     sync.Mutex
 	clock  time.Time
+	key    secret.Key
 	memory *memory.Table // nil where the test brought a table
 }
 
@@ -73,7 +74,8 @@ func whole() *memory.Table {
 
 func (w *world) open() {
 	w.t.Helper()
-	w.orgs = org.New(w.table, secret.Mint(), w.now, 0)
+	w.key = secret.Mint()
+	w.orgs = org.New(w.table, w.key, w.now, 0)
 	w.s = provision.New(w.table, w.now)
 	var err error
 	if w.org, err = w.orgs.Create(w.t.Context(), org.Spec{Name: "Example GmbH"}); err != nil {

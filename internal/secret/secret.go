@@ -12,6 +12,9 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
+	"fmt"
+	"io"
+	"log/slog"
 	"strings"
 )
 
@@ -41,11 +44,20 @@ func Parse(s string) (Key, error) {
 // it. Printing a Key does not show it.
 func (k Key) Reveal() string { return hex.EncodeToString(k[:]) }
 
-// String hides the key from logs and error texts.
-func (k Key) String() string { return "(secret)" }
+const hidden = "(secret)"
 
-// GoString hides the key from %#v.
-func (k Key) GoString() string { return "(secret)" }
+// String hides the key.
+func (k Key) String() string { return hidden }
+
+// Format hides the key from every verb of package fmt. It is not asked for an
+// unexported field of a struct that is printed: keep a *Key there.
+func (k Key) Format(f fmt.State, _ rune) { io.WriteString(f, hidden) }
+
+// LogValue hides the key from package slog.
+func (k Key) LogValue() slog.Value { return slog.StringValue(hidden) }
+
+// MarshalText refuses, so that no encoder writes the key unasked.
+func (k Key) MarshalText() ([]byte, error) { return nil, errors.New("a key is not to be encoded") }
 
 // MAC returns HMAC-SHA-256 under the key of a purpose and the parts, each
 // preceded by its length, so that no two lists of parts give the same input.

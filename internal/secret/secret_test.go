@@ -39,8 +39,8 @@ func TestMACIsStable(t *testing.T) {
 		parts []string
 		want  string
 	}{
-		{nil, "MAC0"},
-		{[]string{"a", "bc"}, "MAC1"},
+		{nil, "bda6cf67cb9a712b7c10dd9845311902518b66611cfb0394b23d77fb500dff7e"},
+		{[]string{"a", "bc"}, "08b0ead8f8eaefe3a3f09555fd88e409889c823e1526674c3909518291709117"},
 	} {
 		m := key(7).MAC("purpose", c.parts...)
 		if got := hex.EncodeToString(m[:]); got != c.want {
@@ -80,11 +80,9 @@ func TestNothingPrintsAKey(t *testing.T) {
 		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d", "%o", "%b", "%c", "%U"} {
 			fmt.Fprintf(&out, verb+"\n", v)
 		}
-		b, err := json.Marshal(v)
-		if err != nil {
-			t.Fatal(err)
+		if b, err := json.Marshal(v); err == nil {
+			t.Errorf("json.Marshal encodes a key, or what stands for one, in %T: %s", v, b)
 		}
-		out.Write(b)
 		slog.New(slog.NewJSONHandler(&out, nil)).Info("m", "key", v)
 		slog.New(slog.NewTextHandler(&out, nil)).Info("m", "key", v)
 	}
