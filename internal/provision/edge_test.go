@@ -243,3 +243,23 @@ func TestGroupNames(t *testing.T) {
 		t.Errorf("GroupsByName finds %v, %v; want both", found, err)
 	}
 }
+
+// TestNameAndMembersChangeTogether: a PATCH or PUT of both is one commit, so
+// that a crash leaves neither half.
+func TestNameAndMembersChangeTogether(t *testing.T) {
+	w := newWorld(t, nil)
+	u := w.join(w.a, "ada@example.com")
+	g, err := w.a.CreateGroup(t.Context(), group("Before"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rename := func(roster.Group) (provision.Doc, error) { return group("After"), nil }
+	_, changed, err := w.a.ChangeGroup(t.Context(), string(g.ID), nil, rename, []provision.MemberOp{{Kind: provision.AddMembers, IDs: []string{string(u.ID)}}})
+	if err != nil || !changed {
+		t.Fatalf("ChangeGroup of name and members: changed %v, %v", changed, err)
+	}
+	events := w.events(string(g.ID))
+	if len(events) != 2 || events[0].Kind != audit.GroupChanged || len(events[0].Changes) != 2 || !events[0].Has(audit.Settle) {
+		t.Errorf("the latest of %d events is %+v, want one group.changed with the name and the member", len(events), events[0])
+	}
+}

@@ -69,13 +69,13 @@ func (d Directory) CreateGroup(ctx context.Context, doc Doc, members []string) (
 		switch {
 		case err == nil:
 			if rest := ids[len(first):]; len(rest) > 0 {
-				if err := d.changeMembers(ctx, g, nil, rest, nil, g.LastEvent); err != nil {
+				if err := d.changeMembers(ctx, g, rest, nil, g.LastEvent); err != nil {
 					return roster.Group{}, err
 				}
 			}
 			return d.Roster.Group(ctx, g.ID)
 		case table.Conflicts(err, nameKey):
-			return roster.Group{}, fault.New(fault.Conflict, fault.Uniqueness, "The displayName is in use by another group.")
+			return roster.Group{}, nameTaken()
 		case !table.Conflicts(err):
 			return roster.Group{}, fmt.Errorf("create group: %w", err)
 		}
@@ -99,118 +99,153 @@ type MemberOp struct {
 }
 
 // ChangeGroup changes a group's attributes by edit (nil: not at all) and its
-// members by the steps. A step that changes nothing writes nothing: neither the
-// tag nor the time of the group moves for it. Changed tells whether anything did.
-func (d Directory) ChangeGroup(ctx context.Context, id string, match Match, edit func(roster.Group) (Doc, error), ops []MemberOp) (roster.Group, bool, error) {
+// members by the steps: the attributes and the first perCommit members in one
+// commit, more members in commits that follow. What changes nothing writes
+// nothing: neither the tag nor the time of the group moves for it. Changed tells
+// whether anything did. A precondition holds for the first commit.
+func (d Directory) ChangeGroup(ctx context.Context, id string, match Match, edit func(roster.Group) (Doc, error), ops []MemberOp) (g roster.Group, changed bool, err error) {
 	own, err := d.ownGroup(id)
 	if err != nil {
 		return roster.Group{}, false, err
 	}
-	g, err := d.Roster.Group(ctx, own)
-	if err != nil {
-		return roster.Group{}, false, err
-	}
-	if err := match.check(g.Tag()); err != nil {
-		return roster.Group{}, false, err
-	}
-	// Everything that can be refused is, before anything is written.
-	add, remove, err := d.netMembers(ctx, own, ops)
-	if err != nil {
-		return roster.Group{}, false, err
-	}
-	changed := false
-	if edit != nil {
-		if g, changed, err = d.editGroup(ctx, g, match, edit); err != nil {
-			return roster.Group{}, false, err
-		}
-	}
-	if len(add)+len(remove) > 0 {
-		if changed {
-			match = nil // it held for the commit before
-		}
-		if err := d.changeMembers(ctx, g, match, add, remove, ""); err != nil {
-			return roster.Group{}, changed, err
-		}
-		changed = true
-	}
-	if !changed {
-		return g, false, nil
-	}
-	g, err = d.Roster.Group(ctx, own)
-	return g, true, err
-}
-
-func (d Directory) editGroup(ctx context.Context, g roster.Group, match Match, edit func(roster.Group) (Doc, error)) (roster.Group, bool, error) {
 	var last error
-	for try := range tries {
-		if try > 0 {
-			var err error
-			if g, err = d.Roster.Group(ctx, g.ID); err != nil {
-				return roster.Group{}, false, err
-			}
-			if err := match.check(g.Tag()); err != nil {
-				return roster.Group{}, false, err
-			}
-		}
-		doc, err := edit(g)
+	for range tries {
+		g, err := d.Roster.Group(ctx, own)
 		if err != nil {
 			return roster.Group{}, false, err
 		}
-		if value.Equal(g.Doc(), doc.Attributes) {
+		if err := match.check(g.Tag()); err != nil {
+			return roster.Group{}, false, err
+		}
+		add, remove, err := d.netMembers(ctx, own, ops)
+		if err != nil {
+			return roster.Group{}, false, err
+		}
+		c := groupChange{group: g, add: add[:min(len(add), perCommit)]}
+		c.remove = remove[:min(len(remove), perCommit-len(c.add))]
+		if edit != nil {
+			if err := d.editing(ctx, &c, edit); err != nil {
+				return roster.Group{}, false, err
+			}
+		}
+		if !c.edited && len(c.add)+len(c.remove) == 0 {
 			return g, false, nil
 		}
-		next := g
-		next.LastEvent = identity.MintEvent(d.s.now(), g.LastEvent)
-		next.SetDoc(doc.Attributes, doc.Extensions)
-		event, err := audit.Event{ID: next.LastEvent, Subject: string(g.ID), Kind: audit.GroupChanged, Actor: d.actor,
-			Changes: audit.Diff(g.Doc(), doc.Attributes)}.Write(d.Roster.Org(), nil)
-		if err != nil {
-			return roster.Group{}, false, err
-		}
-		oldName := d.Roster.GroupNameKey(d.conn.ID, g.Name(), g.ID, g.Unique)
-		newName := d.Roster.GroupNameKey(d.conn.ID, next.Name(), g.ID, d.uniqueNames())
-		var drop []table.Key
-		var writes []table.Write
-		if oldName != newName {
-			next.Unique = d.uniqueNames()
-			drop = append(drop, oldName)
-			writes = append(writes, table.Create(newName, []byte(g.ID)))
-		}
-		if was, is := g.Doc().Get("externalId").Text(), doc.Attributes.Get("externalId").Text(); was != is {
-			if was != "" {
-				drop = append(drop, d.Roster.GroupExternalKey(was, g.ID))
-			}
-			if is != "" {
-				writes = append(writes, table.Create(d.Roster.GroupExternalKey(is, g.ID), nil))
-			}
-		}
-		more, err := d.deletes(ctx, drop)
-		if err != nil {
-			return roster.Group{}, false, err
-		}
-		writes = append(append(writes, more...), table.Replace(g.Item, next.Encode()), event)
-		if match != nil {
-			writes = d.unmoved(g, writes)
-		}
-		_, err = d.s.table.Commit(ctx, writes...)
+		event, err := d.commitGroup(ctx, &c, match, "")
 		if err == nil {
-			return next, true, nil
+			g.LastEvent = event
+			if err := d.changeMembers(ctx, g, add[len(c.add):], remove[len(c.remove):], event); err != nil {
+				return roster.Group{}, true, err
+			}
+			g, err = d.Roster.Group(ctx, own)
+			return g, true, err
 		}
 		if !table.Conflicts(err) {
 			return roster.Group{}, false, fmt.Errorf("change group: %w", err)
 		}
-		if oldName != newName && table.Conflicts(err, newName) {
-			holders, err := d.Roster.GroupsByName(ctx, d.conn.ID, next.Name())
+		if c.name != (table.Key{}) && table.Conflicts(err, c.name) {
+			holders, err := d.Roster.GroupsByName(ctx, d.conn.ID, c.next.Name())
 			if err != nil {
 				return roster.Group{}, false, err
 			}
-			if len(holders) > 0 && !slices.Contains(holders, g.ID) {
-				return roster.Group{}, false, fault.New(fault.Conflict, fault.Uniqueness, "The displayName is in use by another group.")
+			if len(holders) > 0 && !slices.Contains(holders, own) {
+				return roster.Group{}, false, nameTaken()
 			}
 		}
 		last = err
 	}
 	return roster.Group{}, false, busy(last)
+}
+
+func nameTaken() error {
+	return fault.New(fault.Conflict, fault.Uniqueness, "The displayName is in use by another group.")
+}
+
+// groupChange is what one commit does to a group.
+type groupChange struct {
+	group       roster.Group // as read
+	add, remove []identity.User
+
+	edited  bool           // the attributes change as well:
+	next    roster.Group   // the group with them
+	changes []audit.Change // of attributes
+	writes  []table.Write  // of its name and externalId; that of the group comes with the event
+	name    table.Key      // claimed anew; the zero Key: not
+}
+
+// editing adds the change of attributes, if it is one.
+func (d Directory) editing(ctx context.Context, c *groupChange, edit func(roster.Group) (Doc, error)) error {
+	g := c.group
+	doc, err := edit(g)
+	if err != nil {
+		return err
+	}
+	if value.Equal(g.Doc(), doc.Attributes) {
+		return nil
+	}
+	c.edited, c.next, c.changes = true, g, audit.Diff(g.Doc(), doc.Attributes)
+	c.next.SetDoc(doc.Attributes, doc.Extensions)
+	var drop []table.Key
+	oldName := d.Roster.GroupNameKey(d.conn.ID, g.Name(), g.ID, g.Unique)
+	newName := d.Roster.GroupNameKey(d.conn.ID, c.next.Name(), g.ID, d.uniqueNames())
+	if oldName != newName {
+		c.next.Unique, c.name = d.uniqueNames(), newName
+		drop = append(drop, oldName)
+		c.writes = append(c.writes, table.Create(newName, []byte(g.ID)))
+	}
+	if was, is := g.Doc().Get("externalId").Text(), doc.Attributes.Get("externalId").Text(); was != is {
+		if was != "" {
+			drop = append(drop, d.Roster.GroupExternalKey(was, g.ID))
+		}
+		if is != "" {
+			c.writes = append(c.writes, table.Create(d.Roster.GroupExternalKey(is, g.ID), nil))
+		}
+	}
+	more, err := d.deletes(ctx, drop)
+	c.writes = append(c.writes, more...)
+	return err
+}
+
+// commitGroup writes one change of a group with its event. With a precondition
+// it depends on the group and on its members being as they were read.
+func (d Directory) commitGroup(ctx context.Context, c *groupChange, match Match, cause identity.Event) (identity.Event, error) {
+	writes := append(slices.Clone(c.writes), d.memberWrites(c.group.ID, c.add)...)
+	if len(c.remove) > 0 {
+		more, err := d.s.ending(ctx, d.Roster, c.group.ID, c.remove)
+		if err != nil {
+			return "", err
+		}
+		writes = mergeAdds(append(writes, more...))
+	}
+	if len(writes) == 0 && !c.edited {
+		return c.group.LastEvent, nil // others did all of it meanwhile
+	}
+	id := identity.MintEvent(d.s.now(), c.group.LastEvent)
+	e := audit.Event{ID: id, Subject: string(c.group.ID), Kind: audit.GroupMembers, Actor: d.actor, Cause: cause,
+		Changes: append(c.changes, membersChange(c.add, c.remove)...)}
+	if c.edited {
+		e.Kind = audit.GroupChanged
+	}
+	if len(c.add) > 0 {
+		e.Effects = []audit.Effect{audit.Settle}
+	}
+	event, err := e.Write(d.Roster.Org(), nil)
+	if err != nil {
+		return "", err
+	}
+	writes = append(writes, event)
+	if match != nil {
+		writes = d.unmoved(c.group, writes)
+	}
+	switch {
+	case c.edited:
+		c.next.LastEvent = id
+		writes = append(writes, table.Replace(c.group.Item, c.next.Encode()))
+	case match != nil:
+		writes = append(writes, table.Check(c.group.Item))
+	}
+	_, err = d.s.table.Commit(ctx, writes...)
+	return id, err
 }
 
 func (d Directory) deletes(ctx context.Context, keys []table.Key) ([]table.Write, error) {

@@ -147,7 +147,7 @@ func (s *Service) Sweep(ctx context.Context, o *org.Org, e audit.Event) error {
 		return s.sweepUser(ctx, r, identity.User(e.Subject))
 	case audit.GroupDeleted:
 		return s.sweepGroup(ctx, r, identity.Group(e.Subject))
-	case audit.GroupMembers, audit.GroupCreated:
+	case audit.GroupMembers, audit.GroupCreated, audit.GroupChanged:
 		return s.settle(ctx, r, e)
 	}
 	return nil

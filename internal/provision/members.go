@@ -127,80 +127,39 @@ func (d Directory) netMembers(ctx context.Context, g identity.Group, ops []Membe
 
 // changeMembers applies additions and removals that were found to be ones, a
 // commit for each perCommit of them. Members are items of their own and headers
-// are added to, so parallel changes of one group never lose each other's. A
-// precondition holds for the first commit.
-func (d Directory) changeMembers(ctx context.Context, g roster.Group, match Match, add, remove []identity.User, cause identity.Event) error {
-	last := g.LastEvent
+// are added to, so parallel changes of one group never lose each other's.
+func (d Directory) changeMembers(ctx context.Context, g roster.Group, add, remove []identity.User, cause identity.Event) error {
 	for len(add)+len(remove) > 0 {
-		a := add[:min(len(add), perCommit)]
-		r := remove[:min(len(remove), perCommit-len(a))]
-		add, remove = add[len(a):], remove[len(r):]
-		id, err := d.commitMembers(ctx, g, match, a, r, last, cause)
+		c := groupChange{group: g, add: add[:min(len(add), perCommit)]}
+		c.remove = remove[:min(len(remove), perCommit-len(c.add))]
+		add, remove = add[len(c.add):], remove[len(c.remove):]
+		event, err := d.commitMembers(ctx, c, cause)
 		if err != nil {
 			return err
 		}
-		match, last = nil, id
-		if cause == "" {
-			cause = id
-		}
+		g.LastEvent = event
 	}
 	return nil
 }
 
-func (d Directory) commitMembers(ctx context.Context, g roster.Group, match Match, add, remove []identity.User, after, cause identity.Event) (identity.Event, error) {
+func (d Directory) commitMembers(ctx context.Context, c groupChange, cause identity.Event) (identity.Event, error) {
 	var last error
 	for range tries {
-		writes := d.memberWrites(g.ID, add)
-		if len(remove) > 0 {
-			more, err := d.s.ending(ctx, d.Roster, g.ID, remove)
-			if err != nil {
-				return "", err
-			}
-			writes = mergeAdds(append(writes, more...))
+		event, err := d.commitGroup(ctx, &c, nil, cause)
+		if err == nil {
+			return event, nil
 		}
-		if len(writes) > 0 {
-			id := identity.MintEvent(d.s.now(), after)
-			e := audit.Event{ID: id, Subject: string(g.ID), Kind: audit.GroupMembers, Actor: d.actor, Cause: cause, Changes: membersChange(add, remove)}
-			if len(add) > 0 {
-				e.Effects = []audit.Effect{audit.Settle}
-			}
-			event, err := e.Write(d.Roster.Org(), nil)
-			if err != nil {
-				return "", err
-			}
-			writes = append(writes, event)
-			if match != nil {
-				writes = append(d.unmoved(g, writes), table.Check(g.Item))
-			}
-			_, err = d.s.table.Commit(ctx, writes...)
-			if err == nil {
-				return id, nil
-			}
-			if !table.Conflicts(err) {
-				return "", fmt.Errorf("change members: %w", err)
-			}
-			last = err
+		if !table.Conflicts(err) {
+			return "", fmt.Errorf("change members: %w", err)
 		}
-		// Another change came between: is the precondition true still, and what
-		// is left to do?
-		if match != nil {
-			var err error
-			if g, err = d.Roster.Group(ctx, g.ID); err != nil {
-				return "", err
-			}
-			if err := match.check(g.Tag()); err != nil {
-				return "", err
-			}
-		}
-		are, err := d.Roster.AreMembers(ctx, g.ID, append(slices.Clone(add), remove...)...)
+		last = err
+		// Another change of the same members came between: what is left to do?
+		are, err := d.Roster.AreMembers(ctx, c.group.ID, append(slices.Clone(c.add), c.remove...)...)
 		if err != nil {
 			return "", err
 		}
-		add = slices.DeleteFunc(slices.Clone(add), func(u identity.User) bool { return are[u] })
-		remove = slices.DeleteFunc(slices.Clone(remove), func(u identity.User) bool { return !are[u] })
-		if len(add)+len(remove) == 0 {
-			return after, nil
-		}
+		c.add = slices.DeleteFunc(slices.Clone(c.add), func(u identity.User) bool { return are[u] })
+		c.remove = slices.DeleteFunc(slices.Clone(c.remove), func(u identity.User) bool { return !are[u] })
 	}
 	return "", busy(last)
 }
