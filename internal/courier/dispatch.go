@@ -78,7 +78,7 @@ func (s *Service) dispatch(ctx context.Context, n name, sent *time.Duration) (wa
 		}
 		if verdict.status != "" {
 			m.become(verdict.status, verdict.reason, now)
-			_, err = s.table.Commit(ctx, table.Replace(m.item, m.encode()))
+			_, err = s.table.Commit(ctx, append(verdict.given, table.Replace(m.item, m.encode()))...)
 			if table.Conflicts(err) {
 				continue
 			}
@@ -106,6 +106,7 @@ func (s *Service) dispatch(ctx context.Context, n name, sent *time.Duration) (wa
 type verdict struct {
 	status Status
 	reason string
+	given  []table.Write // checks of what it rests on, where that can change back
 }
 
 // prepare decides whether an attempt is to be made, and renders the mail. It
@@ -113,11 +114,11 @@ type verdict struct {
 func (s *Service) prepare(ctx context.Context, m *message, now time.Time) (mail.Message, verdict, error) {
 	none := mail.Message{}
 	if m.Superseded {
-		return none, verdict{Cancelled, ReasonSuperseded}, nil
+		return none, verdict{status: Cancelled, reason: ReasonSuperseded}, nil
 	}
 	o, err := s.orgs.Get(ctx, m.org)
 	if fault.Is(err, fault.NotFound) {
-		return none, verdict{Cancelled, ReasonDeleted}, nil
+		return none, verdict{status: Cancelled, reason: ReasonDeleted}, nil
 	}
 	if err != nil {
 		return none, verdict{}, fmt.Errorf("read a message's organization: %w", err)
@@ -125,19 +126,21 @@ func (s *Service) prepare(ctx context.Context, m *message, now time.Time) (mail.
 	u, err := s.user(ctx, o, m.user)
 	switch {
 	case fault.Is(err, fault.NotFound):
-		return none, verdict{Cancelled, ReasonDeleted}, nil
+		return none, verdict{status: Cancelled, reason: ReasonDeleted}, nil
 	case err != nil:
 		return none, verdict{}, fmt.Errorf("read a message's user: %w", err)
 	case !u.Active():
-		return none, verdict{Cancelled, ReasonSuspended}, nil
+		// Resuming asks for the mail again: before this commit, which then
+		// conflicts and looks again, or after it.
+		return none, verdict{Cancelled, ReasonSuspended, []table.Write{table.Check(u.Item)}}, nil
 	case !u.Activated.IsZero():
-		return none, verdict{Cancelled, ReasonActivated}, nil
+		return none, verdict{status: Cancelled, reason: ReasonActivated}, nil
 	case m.Attempts >= MaxAttempts:
-		return none, verdict{Dead, either(m.Reason, ReasonLost)}, nil
+		return none, verdict{status: Dead, reason: either(m.Reason, ReasonLost)}, nil
 	}
 	to := u.Email()
 	if !usable(to) {
-		return none, verdict{Undeliverable, ReasonNoAddress}, nil
+		return none, verdict{status: Undeliverable, reason: ReasonNoAddress}, nil
 	}
 	if m.Attempts == 0 && m.Expires.Sub(now) < renewBelow {
 		m.Expires = whole(now).Truncate(time.Second).Add(LinkLife)

@@ -244,7 +244,7 @@ func (l *lane) bury(ctx context.Context, d *delivery, reason error) bool {
 func (l *lane) consume(ctx context.Context, changes []table.Change) (errs []error, panicked bool) {
 	defer func() {
 		if r := recover(); r != nil {
-			errs, panicked = fail(changes, fmt.Errorf("the consumer panicked: %v", r)), true
+			errs, panicked = fail(changes, fmt.Errorf("the consumer panicked with a %T", r)), true
 		}
 	}()
 	call := func(batch []table.Change) []error {
