@@ -139,7 +139,7 @@ func capacity(t testing.TB, tell report) {
 		if err := f(); err != nil {
 			t.Fatalf("%s: %v", what, err)
 		}
-		tell(what, m.Units().Writes, most, "write units")
+		tell(what, int(m.Snapshot().Write), most, "write units")
 	}
 	reads := func(what string, most int, f func() error) {
 		t.Helper()
@@ -147,7 +147,7 @@ func capacity(t testing.TB, tell report) {
 		if err := f(); err != nil {
 			t.Fatalf("%s: %v", what, err)
 		}
-		tell(what, m.Units().Reads, most, "read units")
+		tell(what, int(m.Snapshot().Read), most, "read units")
 	}
 
 	ids := make([]string, 1)
@@ -223,7 +223,7 @@ func capacity(t testing.TB, tell report) {
 		if _, _, err := d.ChangeGroup(ctx, string(g.ID), nil, nil, add); err != nil {
 			t.Fatal(err)
 		}
-		tell(fmt.Sprintf("add who is a member of a group of %d", size), m.Units().Writes, 0, "write units")
+		tell(fmt.Sprintf("add who is a member of a group of %d", size), int(m.Snapshot().Write), 0, "write units")
 		// A precondition checks the group and every header beside.
 		match := func(string) bool { return true }
 		writes(fmt.Sprintf("remove a member of a group of %d under If-Match", size), 16, func() error {
@@ -273,7 +273,7 @@ func pages(t testing.TB, tell report, users, inGroups, most int) {
 				t.Fatalf("UserPage(%d, 100): user %s is in %d groups, want %d", start, u.ID, len(u.Groups), inGroups)
 			}
 		}
-		return m.Units().Reads
+		return int(m.Snapshot().Read)
 	}
 	of := fmt.Sprintf("of %d users in %d groups each", users, inGroups)
 	first := page(1)
@@ -303,8 +303,9 @@ func busiest(t testing.TB, tell report, users int) {
 	// the busiest partition of each kind.
 	stage := func(what string, most int) {
 		t.Helper()
-		tell(what+", each", (m.Units().Writes+users/2)/users, most, "write units")
-		where, worst := m.Units().Busiest()
+		tell(what+", each", (int(m.Snapshot().Write)+users/2)/users, most, "write units")
+		where, busy := m.Snapshot().BusiestWrite()
+		worst := int(busy)
 		where = strings.TrimPrefix(strings.TrimPrefix(where, w.org.Part()), "#")
 		tell(fmt.Sprintf("%s, busiest partition (%s) at %d/s", what, where, perSecond), worst*perSecond/users, hottest, "write units/s")
 		m.Reset()

@@ -1,201 +1,185 @@
-// Package ledger counts what a table's work would cost on DynamoDB, in capacity
-// units, by DynamoDB's published rules: so that a price can be asserted in a
-// test that runs over any table.
+// Package ledger counts what a table's use would cost on DynamoDB, in read and
+// write capacity units, by partition. Tests assert on it and benchmarks print
+// it.
 //
-// It decorates a table and changes nothing about it. It is for tests and
-// benchmarks: it reads every item once more to know its size.
+// It is a decorator, not a table: it changes no answer. It counts as DynamoDB
+// bills strongly consistent reads and the calls that the adapter for DynamoDB
+// makes: a lone Create, Replace or Put is a PutItem, any other commit a
+// transaction at twice the price. It does not count retries, and the size that
+// an item had before a write is read beside it, so a racing write can change
+// it in between.
 package ledger
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"iter"
-	"slices"
-	"strings"
+	"maps"
 	"sync"
 
 	"gatehouse/internal/table"
 )
 
+// Sizes that units are counted by.
 const (
-	readUnit  = 4 << 10 // bytes that one strongly consistent read unit reads
-	writeUnit = 1 << 10 // bytes that one write unit writes
-	page      = 1 << 20 // bytes after which a Query's page ends
+	readUnit  = 4 << 10
+	writeUnit = 1 << 10
+	pageMax   = 1 << 20 // bytes that one Query of DynamoDB reads
 )
 
-// Ledger is a table that counts.
+// Ledger is a table.Table that counts.
 type Ledger struct {
 	inner table.Table
+
 	mu    sync.Mutex
-	sum   Units
+	total Report
 }
 
-// New returns a ledger over t.
-func New(t table.Table) *Ledger { return &Ledger{inner: t} }
+// New returns a ledger over t that has counted nothing yet.
+func New(t table.Table) *Ledger { return &Ledger{inner: t, total: Report{Parts: map[string]Units{}}} }
 
-// Units are capacity units. A failed condition costs as much as a write that
-// passes.
-type Units struct {
-	Reads, Writes int
-	Commits       int
-	Parts         map[string]Part // by partition
-}
-
-// Part is what one partition took.
-type Part struct{ Reads, Writes int }
-
-// Units returns what was counted since the last Reset.
-func (l *Ledger) Units() Units {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	u := l.sum
-	u.Parts = make(map[string]Part, len(l.sum.Parts))
-	for k, v := range l.sum.Parts {
-		u.Parts[k] = v
-	}
-	return u
-}
-
-// Reset begins anew, and returns what was counted until then.
-func (l *Ledger) Reset() Units {
-	u := l.Units()
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.sum = Units{}
-	return u
-}
-
-// Busiest returns the partition that took the most write units.
-func (u Units) Busiest() (part string, writes int) {
-	for k, v := range u.Parts {
-		if v.Writes > writes || v.Writes == writes && k < part {
-			part, writes = k, v.Writes
-		}
-	}
-	return part, writes
-}
-
-// String tells the sums and the five busiest partitions.
-func (u Units) String() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%d read units, %d write units, %d commits", u.Reads, u.Writes, u.Commits)
-	parts := make([]string, 0, len(u.Parts))
-	for k := range u.Parts {
-		parts = append(parts, k)
-	}
-	slices.SortFunc(parts, func(x, y string) int {
-		if d := u.Parts[y].Writes - u.Parts[x].Writes; d != 0 {
-			return d
-		}
-		return strings.Compare(x, y)
-	})
-	for _, k := range parts[:min(5, len(parts))] {
-		fmt.Fprintf(&b, "\n  %-40s %6d read, %6d write", k, u.Parts[k].Reads, u.Parts[k].Writes)
-	}
-	return b.String()
-}
-
-func (l *Ledger) count(part string, reads, writes int) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.sum.Parts == nil {
-		l.sum.Parts = map[string]Part{}
-	}
-	p := l.sum.Parts[part]
-	p.Reads += reads
-	p.Writes += writes
-	l.sum.Parts[part] = p
-	l.sum.Reads += reads
-	l.sum.Writes += writes
-}
-
-// units are how many of a size; nothing costs one.
-func units(bytes, unit int) int { return max(1, (bytes+unit-1)/unit) }
-
-// Get costs every item by itself, and one unit for every key without one.
+// Get is table.Table's: each item costs its size in units of 4 KB, and each
+// missing one a unit.
 func (l *Ledger) Get(ctx context.Context, keys ...table.Key) ([]table.Item, error) {
 	items, err := l.inner.Get(ctx, keys...)
 	if err != nil {
-		return nil, err
+		return items, err
 	}
-	at := 0
-	for _, k := range keys {
-		size := 0
-		if at < len(items) && items[at].Key == k {
-			size = items[at].Size()
-			at++
+	size := make(map[table.Key]int, len(items))
+	for _, item := range items {
+		size[item.Key] = item.Size()
+	}
+	l.count(func(r *Report) {
+		r.Gets++
+		for _, k := range keys {
+			r.read(k.Part, units(size[k], readUnit))
 		}
-		l.count(k.Part, units(size, readUnit), 0)
-	}
+	})
 	return items, nil
 }
 
-// Query costs each page that it reads by the sum of its items, whether they are
-// used or not: a page ends at 1 MB or at the range's limit.
+// Query is table.Table's: each page of at most 1 MB costs the sum of its items
+// in units of 4 KB, an empty one a unit. A page is paid for as a whole, however
+// few of its items the reader takes.
 func (l *Ledger) Query(ctx context.Context, part string, r table.Range) iter.Seq2[table.Item, error] {
 	return func(yield func(table.Item, error) bool) {
-		for left := r.Limit; ; {
-			var items []table.Item
-			size := 0
-			for it, err := range l.inner.Query(ctx, part, r) {
-				if err != nil {
-					yield(table.Item{}, err)
-					return
-				}
-				items = append(items, it)
-				if size += it.Size(); size >= page {
-					break
-				}
-			}
-			l.count(part, units(size, readUnit), 0)
-			for _, it := range items {
-				if !yield(it, nil) {
-					return
+		var page []table.Item
+		size := 0
+		pay := func() bool {
+			l.count(func(r *Report) {
+				r.Queries++
+				r.read(part, units(size, readUnit))
+			})
+			for _, item := range page {
+				if !yield(item, nil) {
+					return false
 				}
 			}
-			if left -= len(items); size < page || r.Limit > 0 && left <= 0 {
+			page, size = page[:0], 0
+			return true
+		}
+		paid := false
+		for item, err := range l.inner.Query(ctx, part, r) {
+			if err != nil {
+				if len(page) == 0 || pay() {
+					yield(item, err)
+				}
 				return
 			}
-			r.After, r.Limit = items[len(items)-1].Sort, max(left, 0)
+			if size+item.Size() > pageMax && len(page) > 0 {
+				if paid = true; !pay() {
+					return
+				}
+			}
+			page, size = append(page, item), size+item.Size()
+		}
+		if !paid || len(page) > 0 {
+			pay()
 		}
 	}
 }
 
-// Commit costs the larger of before and after for each item. A lone Create,
-// Replace or Put is a PutItem; everything else is a transaction, at twice the
-// price, a Check included.
+// Commit is table.Table's: each write costs the larger of the item's sizes
+// before and after in units of 1 KB, twice that in a transaction. A commit that
+// conflicts costs the same; one that is refused by the limits nothing.
 func (l *Ledger) Commit(ctx context.Context, writes ...table.Write) (table.Version, error) {
-	sizes := make(map[table.Key]int, len(writes))
-	l.sizes(ctx, writes, sizes)
+	olds := l.before(ctx, writes)
 	v, err := l.inner.Commit(ctx, writes...)
 	if err != nil && !table.Conflicts(err) {
 		return v, err
 	}
-	l.sizes(ctx, writes, sizes)
-	times := 2
-	if len(writes) == 1 && (writes[0].Op == table.OpCreate || writes[0].Op == table.OpReplace || writes[0].Op == table.OpPut) {
-		times = 1
+	factor := int64(2)
+	if len(writes) == 1 {
+		switch writes[0].Op {
+		case table.OpCreate, table.OpReplace, table.OpPut:
+			factor = 1
+		}
 	}
-	for _, w := range writes {
-		l.count(w.Key.Part, 0, times*units(sizes[w.Key], writeUnit))
-	}
-	l.mu.Lock()
-	l.sum.Commits++
-	l.mu.Unlock()
+	l.count(func(r *Report) {
+		r.Commits++
+		if err != nil {
+			r.Conflicts++
+		}
+		for i := range writes {
+			w := &writes[i]
+			old := olds[w.Key]
+			size := 0
+			if old.Exists() {
+				size = old.Size()
+			}
+			if next := w.Over(old, anyVersion); next.Exists() {
+				size = max(size, next.Size())
+			}
+			r.write(w.Key.Part, factor*units(size, writeUnit))
+		}
+	})
 	return v, err
 }
 
-// sizes keeps the largest size seen of each item.
-func (l *Ledger) sizes(ctx context.Context, writes []table.Write, into map[table.Key]int) {
+// anyVersion has the length of all versions.
+const anyVersion table.Version = "00000000000000000000"
+
+// before reads the items that a commit meets. What cannot be read counts as
+// absent: the commit itself will tell.
+func (l *Ledger) before(ctx context.Context, writes []table.Write) map[table.Key]table.Item {
+	if table.CheckWrites(writes) != nil {
+		return nil
+	}
 	keys := make([]table.Key, len(writes))
-	for i, w := range writes {
-		keys[i] = w.Key
+	for i := range writes {
+		keys[i] = writes[i].Key
 	}
 	items, err := l.inner.Get(ctx, keys...)
-	if err != nil {
-		return // the commit itself will say what is wrong
+	if err != nil && !errors.Is(err, context.Canceled) {
+		return nil
 	}
-	for _, it := range items {
-		into[it.Key] = max(into[it.Key], it.Size())
+	olds := make(map[table.Key]table.Item, len(items))
+	for _, item := range items {
+		olds[item.Key] = item
 	}
+	return olds
 }
+
+func (l *Ledger) count(f func(*Report)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	f(&l.total)
+}
+
+// Snapshot returns what was counted since New or Reset.
+func (l *Ledger) Snapshot() Report {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	r := l.total
+	r.Parts = maps.Clone(r.Parts)
+	return r
+}
+
+// Reset begins to count anew.
+func (l *Ledger) Reset() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.total = Report{Parts: map[string]Units{}}
+}
+
+func units(size, unit int) int64 { return int64(max(1, (size+unit-1)/unit)) }

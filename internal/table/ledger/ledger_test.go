@@ -1,8 +1,9 @@
 package ledger_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
-	"strings"
 	"testing"
 
 	"gatehouse/internal/table"
@@ -11,7 +12,9 @@ import (
 	"gatehouse/internal/table/tabletest"
 )
 
-// A ledger is a table like the one beneath it.
+var ctx = context.Background()
+
+// TestTable holds that the ledger changes nothing.
 func TestTable(t *testing.T) {
 	tabletest.Test(t, func(_ tabletest.TB, subs ...table.Subscription) tabletest.Subject {
 		m := memory.New(subs...)
@@ -19,95 +22,149 @@ func TestTable(t *testing.T) {
 	})
 }
 
+func key(part, sort string) table.Key { return table.Key{Part: part, Sort: sort} }
+
+// sized returns data that gives the item of the key this size.
+func sized(k table.Key, size int) []byte {
+	frame := table.Item{Key: k, Version: "vvvvvvvvvvvvvvvvvvvv", Data: []byte("x")}.Size() - 1
+	return make([]byte, size-frame)
+}
+
 func TestUnits(t *testing.T) {
-	ctx := t.Context()
-	l := ledger.New(memory.New())
-	key := func(s string) table.Key { return table.Key{Part: "P", Sort: s} }
-	// 100 bytes less than a size leave room for key, version and names.
-	text := func(kb int) []byte { return []byte(strings.Repeat("x", kb<<10-100)) }
-	commit := func(w ...table.Write) {
-		t.Helper()
-		if _, err := l.Commit(ctx, w...); err != nil {
-			t.Fatal(err)
-		}
-	}
-	get := func(s string) table.Item {
-		t.Helper()
-		items, err := l.Get(ctx, key(s))
+	m := memory.New()
+	l := ledger.New(m)
+	a, b, c := key("a", "1"), key("b", "1"), key("c", "1")
+	item := func(k table.Key) table.Item {
+		items, err := m.Get(ctx, k)
 		if err != nil || len(items) != 1 {
-			t.Fatalf("Get(%q) = %d items, %v", s, len(items), err)
+			t.Fatalf("Get(%v) = %d items, %v", k, len(items), err)
 		}
 		return items[0]
 	}
-	commit(table.Create(key("small"), text(1)), table.Create(key("large"), text(9)))
+	commit := func(ws ...table.Write) func() error {
+		return func() error { _, err := l.Commit(ctx, ws...); return err }
+	}
+	stale := func(k table.Key) table.Item { i := item(k); i.Version += "x"; return i }
+	get := func(keys ...table.Key) func() error {
+		return func() error { _, err := l.Get(ctx, keys...); return err }
+	}
+	query := func(part string, r table.Range, take int) func() error {
+		return func() error {
+			for _, err := range l.Query(ctx, part, r) {
+				if take--; err != nil || take == 0 {
+					return err
+				}
+			}
+			return nil
+		}
+	}
+	// Steps build on each other: do is made when its turn comes.
 	for _, c := range []struct {
-		name          string
-		do            func()
-		reads, writes int
+		name        string
+		do          func() func() error
+		read, write int64
 	}{
-		{"a lone create of 1 KB", func() { commit(table.Create(key("a"), text(1))) }, 0, 1},
-		{"a lone create of 3 KB", func() { commit(table.Create(key("b"), text(3))) }, 0, 3},
-		{"two in a transaction", func() { commit(table.Create(key("c"), text(1)), table.Create(key("d"), text(3))) }, 0, 8},
-		{"a lone Add is a transaction", func() { commit(table.Add(key("n"), 1, 0, 9)) }, 0, 2},
-		{"a lone Delete is a transaction, by the size before", func() { commit(table.Delete(get("b"))) }, 1, 6},
-		{"a replacement costs the larger", func() { commit(table.Replace(get("large"), text(1))) }, 3, 9},
-		{"reading 1 KB", func() { get("small") }, 1, 0},
-		{"reading what is not there", func() { l.Get(ctx, key("none")) }, 1, 0},
-		{"reading several, each by itself", func() { l.Get(ctx, key("small"), key("a"), key("none")) }, 3, 0},
-		{"a query of three by their sum", func() {
-			for range l.Query(ctx, "P", table.Range{Limit: 3}) {
-			}
-		}, 2, 0},
-		{"an empty query", func() {
-			for range l.Query(ctx, "Q", table.Range{}) {
-			}
-		}, 1, 0},
-		{"a query given up at its first item", func() {
-			for range l.Query(ctx, "P", table.Range{}) {
-				break
-			}
-		}, 2, 0},
-		{"a condition that fails", func() {
-			if _, err := l.Commit(ctx, table.Create(key("a"), text(1))); !table.Conflicts(err) {
-				t.Errorf("creating twice: %v", err)
-			}
-		}, 0, 1},
-		{"what is refused outright", func() { l.Commit(ctx) }, 0, 0},
+		{"create of 1,024 bytes", func() func() error { return commit(table.Create(a, sized(a, 1024))) }, 0, 1},
+		{"create of 1,025 bytes", func() func() error { return commit(table.Create(b, sized(b, 1025))) }, 0, 2},
+		{"replace of 1 KB by 3", func() func() error { return commit(table.Replace(item(a), sized(a, 3000))) }, 0, 3},
+		{"replace of 3 KB by 1", func() func() error { return commit(table.Replace(item(a), sized(a, 1000))) }, 0, 3},
+		{"put of 1 KB over 1", func() func() error { return commit(table.Put(a, sized(a, 1024))) }, 0, 1},
+		{"create that conflicts", func() func() error { return commit(table.Create(a, sized(a, 5000))) }, 0, 5},
+		{"replace that conflicts with 2 KB", func() func() error { return commit(table.Replace(stale(b), nil)) }, 0, 2},
+		{"a lone add", func() func() error { return commit(table.Add(c, 1, 0, 9)) }, 0, 2},
+		{"a lone check of 2 KB", func() func() error { return commit(table.Check(item(b))) }, 0, 4},
+		{"a transaction of three", func() func() error {
+			return commit(table.Put(a, sized(a, 2048)), table.Add(c, 1, 0, 9), table.Check(item(b)))
+		}, 0, 4 + 2 + 4},
+		{"a transaction that conflicts", func() func() error {
+			return commit(table.Create(key("d", "1"), nil), table.Check(stale(b)))
+		}, 0, 2 + 4},
+		{"a lone delete of 2 KB", func() func() error { return commit(table.Delete(item(b))) }, 0, 4},
+		{"a commit that is refused", func() func() error { return commit(table.Put(a, nil), table.Put(a, nil)) }, 0, 0},
+		{"get of a missing item", func() func() error { return get(b) }, 1, 0},
+		{"get of 2 KB and a missing item", func() func() error { return get(a, b) }, 2, 0},
+		{"put of 5 KB", func() func() error { return commit(table.Put(a, sized(a, 5000))) }, 0, 5},
+		{"get of 5 KB", func() func() error { return get(a) }, 2, 0},
+		{"query of an empty partition", func() func() error { return query("none", table.Range{}, 0) }, 1, 0},
+		{"query of 5 KB", func() func() error { return query("a", table.Range{}, 0) }, 2, 0},
 	} {
-		l.Reset()
-		c.do()
-		if u := l.Reset(); u.Reads != c.reads || u.Writes != c.writes {
-			t.Errorf("%s: %d read and %d write units, want %d and %d", c.name, u.Reads, u.Writes, c.reads, c.writes)
+		do := c.do()
+		got := l.Do(func() {
+			if err := do(); err != nil && !table.Conflicts(err) && !errors.Is(err, table.ErrRefused) {
+				t.Errorf("%s = %v", c.name, err)
+			}
+		})
+		if got.Read != c.read || got.Write != c.write {
+			t.Errorf("%s costs %d read and %d write units, want %d and %d", c.name, got.Read, got.Write, c.read, c.write)
+		}
+	}
+
+	// 100 items of 300 bytes share the units of their page; 2.3 MB take three.
+	for i := range 100 {
+		k := key("small", fmt.Sprintf("%03d", i))
+		if _, err := m.Commit(ctx, table.Put(k, sized(k, 300))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range 6 {
+		k := key("large", fmt.Sprint(i))
+		if _, err := m.Commit(ctx, table.Put(k, sized(k, 390<<10))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range []struct {
+		name  string
+		part  string
+		r     table.Range
+		take  int
+		read  int64
+		pages int64
+	}{
+		{"query of 30,000 bytes", "small", table.Range{}, 0, 8, 1},
+		{"query of 30,000 bytes of which one is taken", "small", table.Range{}, 1, 8, 1},
+		{"query with a limit of 10", "small", table.Range{Limit: 10}, 0, 1, 1},
+		{"query of three pages", "large", table.Range{}, 0, 3 * 195, 3},
+		{"query of three pages of which one item is taken", "large", table.Range{}, 1, 195, 1},
+	} {
+		got := l.Do(func() {
+			if err := query(c.part, c.r, c.take)(); err != nil {
+				t.Errorf("%s = %v", c.name, err)
+			}
+		})
+		if got.Read != c.read || got.Queries != c.pages {
+			t.Errorf("%s costs %d read units in %d pages, want %d in %d", c.name, got.Read, got.Queries, c.read, c.pages)
 		}
 	}
 }
 
-func TestPagesOfAQuery(t *testing.T) {
+func TestReport(t *testing.T) {
 	l := ledger.New(memory.New())
-	for i := range 30 {
-		if _, err := l.Commit(t.Context(), table.Create(table.Key{Part: "P", Sort: fmt.Sprintf("%02d", i)}, make([]byte, 100<<10-60))); err != nil {
+	must := func(_ any, err error) {
+		t.Helper()
+		if err != nil {
 			t.Fatal(err)
 		}
+	}
+	must(l.Commit(ctx, table.Put(key("a", "1"), nil)))
+	before := l.Snapshot()
+	must(l.Commit(ctx, table.Put(key("b", "1"), nil), table.Put(key("b", "2"), nil), table.Put(key("c", "1"), nil)))
+	must(l.Get(ctx, key("c", "1"), key("c", "2"), key("a", "1")))
+	got := l.Snapshot().Sub(before)
+	if part, n := got.BusiestWrite(); part != "b" || n != 4 {
+		t.Errorf("BusiestWrite = %q, %d, want b, 4", part, n)
+	}
+	if part, n := got.BusiestRead(); part != "c" || n != 2 {
+		t.Errorf("BusiestRead = %q, %d, want c, 2", part, n)
+	}
+	want := "6 write units in 1 commits, 3 read units in 1 gets and 0 pages; most written b with 4; most read c with 2"
+	if got.String() != want {
+		t.Errorf("String = %q, want %q", got, want)
+	}
+	if _, ok := got.Parts["a"]; !ok || got.Parts["a"].Write != 0 {
+		t.Errorf("Sub leaves partition a with %+v, want its read alone", got.Parts["a"])
 	}
 	l.Reset()
-	n := 0
-	for range l.Query(t.Context(), "P", table.Range{}) {
-		n++
-	}
-	// 3,000 KB in pages of 11 items each.
-	if u := l.Units(); n != 30 || u.Reads < 750 || u.Reads > 753 {
-		t.Errorf("reading 30 items of 100 KB gives %d items for %d units, want 30 for 750 and what pages round up", n, u.Reads)
-	}
-}
-
-func TestBusiest(t *testing.T) {
-	l := ledger.New(memory.New())
-	for i, part := range []string{"A", "B", "B", "C"} {
-		if _, err := l.Commit(t.Context(), table.Put(table.Key{Part: part, Sort: fmt.Sprint(i)}, nil)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if part, n := l.Units().Busiest(); part != "B" || n != 2 {
-		t.Errorf("Busiest() = %q with %d, want B with 2", part, n)
+	if r := l.Snapshot(); r.Units != (ledger.Units{}) || len(r.Parts) != 0 {
+		t.Errorf("Snapshot after Reset = %v, want nothing", r)
 	}
 }

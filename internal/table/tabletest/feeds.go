@@ -225,8 +225,8 @@ func feedAppended(r *run) {
 	r.commit(table.Put(r.key(toFirst, "1"), nil))
 	select {
 	case <-appended:
-	case <-time.After(5 * time.Second):
-		r.Errorf("Appended did not close within 5 s after a new entry")
+	case <-time.After(2 * time.Second):
+		r.Errorf("Appended did not close within 2 s after a new entry")
 	}
 	select {
 	case <-r.Feed.Appended():

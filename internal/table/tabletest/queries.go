@@ -95,6 +95,7 @@ func limit(r *run) {
 	part := r.fill("a")
 	r.sorts(part, table.Range{Limit: 3}, "!", "#", "10")
 	r.sorts(part, table.Range{Limit: 2, Descending: true}, "😀a", "😀")
+	r.sorts(part, table.Range{Limit: 2, Prefix: "a"}, "a", "a!")
 	r.sorts(part, table.Range{Limit: 2, Prefix: "a", After: "a"}, "a!", "aa")
 	r.sorts(part, table.Range{Limit: len(inOrder) + 1}, inOrder...)
 	r.sorts(part, table.Range{Limit: len(inOrder)}, inOrder...)

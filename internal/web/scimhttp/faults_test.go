@@ -70,7 +70,7 @@ func TestNothingOfPeopleIsLogged(t *testing.T) {
 		func(op string) error { panic("Canary-Title " + op) },
 		func(op string) error { panic(fmt.Errorf("canary.name@example.com: %s", op)) },
 		func(op string) error { panic(value.Str("Canary-Title")) },
-		func(op string) error { var m map[string]int; m["Canary-Title"]++; return nil },
+		func(op string) error { return []error{nil}[len(op)] },
 	} {
 		w.table.breaks(breakage)
 		w.do("POST", "/Users", canary).refused(500, "")
@@ -86,7 +86,7 @@ func TestNothingOfPeopleIsLogged(t *testing.T) {
 			t.Errorf("the log tells %q: …%s…", c, log[max(0, i-200):min(len(log), i+100)])
 		}
 	}
-	for _, want := range []string{`"route":"/Users/{id}"`, `"method":"other"`, `"status":409`, `"status":500`, `"coerced":{`, `"stringBoolean":1`, `"operationCase":1`, `"passwordDropped":1`, `"connection":"` + string(w.conn.ID), `assignment to entry in nil map`} {
+	for _, want := range []string{`"route":"/Users/{id}"`, `"method":"other"`, `"status":409`, `"status":500`, `"coerced":{`, `"stringBoolean":1`, `"operationCase":1`, `"passwordDropped":1`, `"connection":"` + string(w.conn.ID), `index out of range`} {
 		if !strings.Contains(log, want) {
 			t.Errorf("the log does not tell %s", want)
 		}
