@@ -61,6 +61,7 @@ type serveCmd struct {
 	Data   string `help:"Data folder; made if it is not there." default:"./data" env:"GATEHOUSE_DATA" type:"path"`
 	Listen string `help:"Address to listen on; port 0 takes a free one." default:"127.0.0.1:8080" env:"GATEHOUSE_LISTEN"`
 	URL    string `help:"Outside address, as people and directories reach it. Default: the address listened on." env:"GATEHOUSE_URL"`
+	Client string `name:"client-header" help:"Header in which the proxy before Gatehouse names the client, such as X-Forwarded-For: its last address counts in limits of sign-in. Only for a proxy that always sets it." env:"GATEHOUSE_CLIENT_HEADER"`
 	Ready  string `help:"When it answers, write where and with which credential as JSON to this file. On an empty data folder a demo organization is made." type:"path"`
 	Demo   bool   `help:"Make a demo organization if the data folder is empty."`
 
@@ -73,7 +74,7 @@ type serveCmd struct {
 
 func (c *serveCmd) Run(ctx context.Context, out io.Writer) error {
 	return local.Serve(ctx, local.Options{
-		Data: local.Folder(c.Data), Listen: c.Listen, URL: c.URL, Ready: c.Ready, Demo: c.Demo || c.Ready != "",
+		Data: local.Folder(c.Data), Listen: c.Listen, URL: c.URL, Client: c.Client, Ready: c.Ready, Demo: c.Demo || c.Ready != "",
 		SMTP: c.SMTP, SMTPUser: c.SMTPUser, SMTPPassword: os.Getenv("GATEHOUSE_SMTP_PASSWORD"), SMTPTLS: c.SMTPTLS,
 		From: c.From, MailLimit: c.MailLimit, Out: out, Err: os.Stderr,
 	})

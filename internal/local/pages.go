@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -16,14 +17,15 @@ import (
 )
 
 // pages puts SCIM and the portal behind one listener.
-func (h *home) pages(addr net.Addr) (http.Handler, error) {
+func (h *home) pages(addr net.Addr, client string) (http.Handler, error) {
 	c := portal.Config{
 		URL: h.app.URL, Table: h.app.Table, Orgs: h.app.Orgs, Account: h.app.Accounts, Courier: h.app.Courier,
 		Now: h.app.Now, Logger: h.log,
 	}
-	// Whoever reads the inbox can activate every account: only where mails go to
-	// a folder, and only for this machine.
-	if a, ok := addr.(*net.TCPAddr); ok && a.IP.IsLoopback() {
+	if client != "" {
+		c.Client = portal.ClientIn(client)
+	}
+	if h.private(addr) {
 		c.Specimens = true
 		if h.mails != nil {
 			c.Inbox = inbox{h.mails}
@@ -41,6 +43,16 @@ func (h *home) pages(addr net.Addr) (http.Handler, error) {
 		}
 		people.ServeHTTP(w, r)
 	}), nil
+}
+
+// private reports whether whoever asks can only be on this machine. Behind an
+// outside address stands a proxy: it may well run here and ask for everybody by
+// a loopback name, as many do unless they are told otherwise. Whoever reads the
+// inbox can activate every account, so there it is not served.
+func (h *home) private(addr net.Addr) bool {
+	a, ok := addr.(*net.TCPAddr)
+	u, err := url.Parse(h.app.URL)
+	return ok && err == nil && a.IP.IsLoopback() && loopback(u.Hostname())
 }
 
 // inbox shows a mail folder to the portal.

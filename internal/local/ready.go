@@ -3,6 +3,7 @@ package local
 import (
 	"fmt"
 	"io"
+	"net"
 
 	"gatehouse/internal/app"
 )
@@ -13,7 +14,7 @@ type Readiness struct {
 	URL        string `json:"url"`        // the program's root
 	SCIM       string `json:"scim"`       // base URL of SCIM
 	Token      string `json:"token"`      // the demo connection's bearer token
-	Inbox      string `json:"inbox"`      // page of the mails, where they go to a folder
+	Inbox      string `json:"inbox"`      // page of the mails, where they go to a folder and nobody comes from outside
 	Admin      string `json:"admin"`      // page of the demo organization's users
 	SignIn     string `json:"signIn"`     // page where its people sign in
 	AdminEmail string `json:"adminEmail"` // its admin, whose invitation lies in the inbox
@@ -21,9 +22,9 @@ type Readiness struct {
 	Connection string `json:"connection"` // id of its connection
 }
 
-func (h *home) readiness(o Options, d app.Demo) Readiness {
+func (h *home) readiness(addr net.Addr, d app.Demo) Readiness {
 	r := Readiness{URL: h.app.URL, SCIM: h.app.URL + "/scim/v2"}
-	if h.mails != nil {
+	if h.mails != nil && h.private(addr) {
 		r.Inbox = r.URL + "/inbox"
 	}
 	if d.Org != "" {
@@ -44,15 +45,19 @@ func (r Readiness) print(w io.Writer) {
 		fmt.Fprintf(w, "\nMake an organization: gatehouse org create --name NAME --admin EMAIL\n\n")
 		return
 	}
+	invited, then := "the invitation was mailed", ""
+	if r.Inbox != "" {
+		invited, then = "the invitation is in the inbox", "Then open the inbox: the welcome email is there. "
+	}
 	fmt.Fprintf(w, `  Users       %s
-  Admin       %s (the invitation is in the inbox)
+  Admin       %s (%s)
   Token       %s
 
 Create a user, as an identity provider would:
 
 curl -sS -X POST '%s/Users' -H 'Authorization: Bearer %s' -H 'Content-Type: application/scim+json' -d '{"schemas":["urn:ietf:params:scim:schemas:core:2.0:User"],"userName":"erika.muster@demo.example","name":{"givenName":"Erika","familyName":"Muster"},"emails":[{"value":"erika.muster@demo.example","type":"work","primary":true}],"preferredLanguage":"de","active":true}'
 
-Then open the inbox: the welcome email is there. Ctrl-C stops.
+%sCtrl-C stops.
 
-`, r.Admin, r.AdminEmail, r.Token, r.SCIM, r.Token)
+`, r.Admin, r.AdminEmail, invited, r.Token, r.SCIM, r.Token, then)
 }

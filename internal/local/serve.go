@@ -32,6 +32,7 @@ type Options struct {
 	URL    string // outside address; empty: the address listened on
 	Ready  string // file to write when it answers; empty: none
 	Demo   bool   // make the demo organization where nothing is yet
+	Client string // header in which a proxy names the client; empty: none is believed
 
 	SMTP         string // host:port; empty: mails go to the data folder
 	SMTPUser     string
@@ -163,7 +164,7 @@ func Serve(ctx context.Context, o Options) error {
 		return err
 	}
 	defer h.close()
-	pages, err := h.pages(ln.Addr())
+	pages, err := h.pages(ln.Addr(), o.Client)
 	if err != nil {
 		return err
 	}
@@ -185,15 +186,10 @@ func Serve(ctx context.Context, o Options) error {
 	}
 	defer func() { stopWork(); done() }()
 
-	server := &http.Server{
-		Handler:           bounded(pages),
-		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: 60 * time.Second, IdleTimeout: 2 * time.Minute,
-		MaxHeaderBytes: 10 << 10, // API Gateway's
-		ErrorLog:       slog.NewLogLogger(quiet{log.Handler()}, slog.LevelWarn),
-	}
+	server := newServer(pages, log)
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(ln) }()
-	r := h.readiness(o, demo)
+	r := h.readiness(ln.Addr(), demo)
 	if o.Ready != "" {
 		b, err := json.MarshalIndent(r, "", "  ")
 		if err == nil {
@@ -217,6 +213,19 @@ func Serve(ctx context.Context, o Options) error {
 	}
 	return nil
 }
+
+// newServer bounds what one client, and all of them, can hold.
+func newServer(pages http.Handler, log *slog.Logger) *http.Server {
+	return &http.Server{
+		Handler:           bounded(pages),
+		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: 60 * time.Second, IdleTimeout: 2 * time.Minute,
+		MaxHeaderBytes: maxHeaders - 4<<10, // net/http reads 4 KB more before it refuses, on a kept connection 8
+		ErrorLog:       slog.NewLogLogger(quiet{log.Handler()}, slog.LevelWarn),
+	}
+}
+
+// maxHeaders is API Gateway's limit of a request line with its headers, in bytes.
+const maxHeaders = 10 << 10
 
 // checkURL takes what links and locations may begin with.
 func checkURL(s string) error {

@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"path"
 	"strings"
 	"time"
 
@@ -150,20 +151,57 @@ func (p *portal) handle(pattern string, get, post handler) {
 	})
 }
 
-func (p *portal) ServeHTTP(w http.ResponseWriter, r *http.Request) { p.mux.ServeHTTP(w, r) }
+// ServeHTTP answers everything itself: where the mux would redirect to a cleaner
+// path, without our headers and our log, there is no page.
+func (p *portal) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if clean := path.Clean(r.URL.Path); clean != r.URL.Path && clean+"/" != r.URL.Path {
+		x := p.begin(w, r, "/")
+		defer x.finish()
+		x.answer(p.missing)
+		return
+	}
+	p.mux.ServeHTTP(w, r)
+}
 
-// clientAddress is the peer's, IPv6 cut to the network that one customer gets.
+// clientAddress is the peer's.
 func clientAddress(r *http.Request) string {
 	ap, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
 		return "unknown"
 	}
-	a := ap.Addr().Unmap()
+	return networkOf(ap.Addr())
+}
+
+// networkOf cuts an IPv6 address to the network that one customer gets.
+func networkOf(a netip.Addr) string {
+	a = a.Unmap()
 	if a.Is6() {
 		n, _ := a.WithZone("").Prefix(64)
 		return n.String()
 	}
 	return a.String()
+}
+
+// ClientIn returns a Config.Client for a server behind a proxy that names the
+// client in the header. Of a list the last address counts: the proxy added it,
+// the others are anybody's word. Where there is none the peer counts.
+func ClientIn(header string) func(*http.Request) string {
+	return func(r *http.Request) string {
+		said := r.Header.Values(header)
+		if len(said) == 0 {
+			return clientAddress(r)
+		}
+		last := said[len(said)-1]
+		last = strings.TrimSpace(last[strings.LastIndexByte(last, ',')+1:])
+		a, err := netip.ParseAddr(strings.Trim(last, "[]"))
+		if ap, e := netip.ParseAddrPort(last); err != nil && e == nil {
+			a, err = ap.Addr(), nil
+		}
+		if err != nil {
+			return clientAddress(r)
+		}
+		return networkOf(a)
+	}
 }
 
 // local refuses what does not come from this machine, or is addressed to it by

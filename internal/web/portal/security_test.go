@@ -24,7 +24,8 @@ func TestHeaders(t *testing.T) {
 		w.join(w.okta, erika)
 		id := string(w.inbox.sent[0].ID)
 		paths := []string{"/", "/nothing", "/healthz", "/activate", w.inbox.link(t), "/activate/renew", "/o/acme-gmbh", "/o/acme-gmbh/", "/o/acme-gmbh/sign-in",
-			"/o/acme-gmbh/sign-out", "/o/acme-gmbh/admin/users", "/o/nobody/", "/inbox", "/inbox/" + id, "/inbox/" + id + "/html", "/specimens", "/assets/none.css"}
+			"/o/acme-gmbh/sign-out", "/o/acme-gmbh/admin/users", "/o/nobody/", "/inbox", "/inbox/" + id, "/inbox/" + id + "/html", "/specimens", "/assets/none.css",
+			"//activate//" + strings.TrimPrefix(w.inbox.link(t), "/activate/"), "/o/acme-gmbh/../nobody/"}
 		for _, path := range paths {
 			for _, method := range []string{"GET", "HEAD", "POST", "PUT", "OPTIONS", "BREW"} {
 				a := w.browser().send(httptest.NewRequest(method, path, nil))
@@ -162,7 +163,7 @@ func TestLargeForm(t *testing.T) {
 	w := newWorld(t)
 	b := w.browser()
 	page := b.get("/o/acme-gmbh/sign-in")
-	b.post(page, "/o/acme-gmbh/sign-in", "name", strings.Repeat("x", maxForm), "password", "y").want(t, 413, "Nothing was changed.")
+	b.post(page, "/o/acme-gmbh/sign-in", "name", strings.Repeat("x", 16<<10), "password", "y").want(t, 413, "Nothing was changed.")
 	b.post(page, "/o/acme-gmbh/sign-in", "name", strings.Repeat("x", 10_000), "password", "y").want(t, 422)
 	r := formRequest("/o/acme-gmbh/sign-in", nil)
 	r.Body = http.NoBody
@@ -354,8 +355,27 @@ func TestClientAddress(t *testing.T) {
 		"192.0.2.7:1234": "192.0.2.7", "[::ffff:192.0.2.7]:1": "192.0.2.7", "[2001:db8:1:2:3:4:5:6]:1": "2001:db8:1:2::/64",
 		"[fe80::1%eth0]:1": "fe80::/64", "": "unknown", "pipe": "unknown",
 	} {
-		if got := clientAddress(&http.Request{RemoteAddr: remote}); got != want {
+		// What a request says of itself is anybody's word.
+		said := http.Header{"X-Forwarded-For": {"203.0.113.9"}, "Forwarded": {"for=203.0.113.9"}, "X-Real-Ip": {"203.0.113.9"}}
+		if got := clientAddress(&http.Request{RemoteAddr: remote, Header: said}); got != want {
 			t.Errorf("clientAddress(%q) = %q, want %q", remote, got, want)
+		}
+	}
+}
+
+// Behind a proxy that is named, the address that it added counts, and no other.
+func TestClientBehindAProxy(t *testing.T) {
+	for said, want := range map[string]string{
+		"192.0.2.7": "192.0.2.7", "203.0.113.9, 192.0.2.7": "192.0.2.7", "203.0.113.9,evil, 192.0.2.7:1234": "192.0.2.7",
+		"203.0.113.9|192.0.2.7": "192.0.2.7", "2001:db8:1:2:3:4:5:6": "2001:db8:1:2::/64", "[2001:db8:1:2::6]:443": "2001:db8:1:2::/64",
+		"[2001:db8:1:2::6]": "2001:db8:1:2::/64", "": "198.51.100.1", "evil": "198.51.100.1", "203.0.113.9, ": "198.51.100.1", "none": "198.51.100.1",
+	} {
+		r := &http.Request{RemoteAddr: "198.51.100.1:9", Header: http.Header{"X-Real-Ip": {"203.0.113.8"}}}
+		if said != "none" {
+			r.Header["X-Forwarded-For"] = strings.Split(said, "|")
+		}
+		if got := ClientIn("X-Forwarded-For")(r); got != want {
+			t.Errorf("ClientIn of %q = %q, want %q", said, got, want)
 		}
 	}
 }
