@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -47,6 +48,27 @@ func (t *Table) room() error {
 		return fmt.Errorf("%d MiB free on the disk and %d in reserve: %w", usage.AvailBytes>>20, t.o.Reserve>>20, table.ErrFull)
 	}
 	return nil
+}
+
+// probe finds out by writing whether there is the room that an engine needs to
+// open after a crash: that of its memtables.
+func (t *Table) probe() (err error) {
+	path := t.fs.PathJoin(t.dir, marker+".room")
+	f, err := t.fs.Create(path, vfs.WriteCategoryUnspecified)
+	if err == nil {
+		chunk := make([]byte, 1<<20)
+		for left := 4 * t.o.MemTableSize; left > 0 && err == nil; left -= min(left, uint64(len(chunk))) {
+			_, err = f.Write(chunk)
+		}
+		err = errors.Join(err, f.Sync(), f.Close())
+	}
+	if removeErr := t.fs.Remove(path); !errors.Is(removeErr, os.ErrNotExist) {
+		err = errors.Join(err, removeErr)
+	}
+	if full(err) {
+		return fmt.Errorf("try the room on the disk: %w: %w", table.ErrFull, err)
+	}
+	return err
 }
 
 // fatal is what the engine's call of Fatalf becomes: it must not return, and

@@ -34,8 +34,9 @@ func newFeed(subs []table.Subscription) feed {
 	return feed{subs: subs, passed: map[string]uint64{}, appended: make(chan struct{})}
 }
 
-// load takes positions and end from the engine.
-func (f *feed) load(db *engine.DB) error {
+// load takes positions and end from the engine. Of one that is open for reading
+// only the end may not be on the disk, so the feed ends where it did.
+func (f *feed) load(db *engine.DB, readOnly bool) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	end, first := uint64(0), uint64(0)
@@ -58,11 +59,14 @@ func (f *feed) load(db *engine.DB) error {
 	if err := errors.Join(it.Error(), it.Close()); err != nil {
 		return fmt.Errorf("read the feed's positions: %w", err)
 	}
-	f.end, f.next, f.dropped = end, end, end
-	f.dirty = len(f.passed) > 0
+	if readOnly {
+		end = f.end
+	}
+	f.next, f.dropped, f.dirty = end, end, len(f.passed) > 0
 	if first > 0 {
 		f.dropped = first - 1
 	}
+	f.grow()
 	return nil
 }
 
@@ -114,12 +118,15 @@ func (f *feed) record(g *group) error {
 func (f *feed) publish() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.next == f.end {
-		return
+	f.grow()
+}
+
+func (f *feed) grow() {
+	if f.next > f.end {
+		f.end = f.next
+		close(f.appended)
+		f.appended = make(chan struct{})
 	}
-	f.end = f.next
-	close(f.appended)
-	f.appended = make(chan struct{})
 }
 
 // forget takes back entries of a group that is not written.

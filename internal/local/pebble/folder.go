@@ -61,10 +61,14 @@ func (t *Table) openFolder() (err error) {
 	if !made {
 		return t.make()
 	}
-	if err := t.openEngine(); err != nil {
+	if err := t.checkManifest(); err != nil {
 		return err
 	}
-	return t.feed.load(t.db)
+	full := t.room()
+	if full != nil {
+		t.log.Error("the store is open for reading only until there is room", "error", full)
+	}
+	return t.reopen(full == nil)
 }
 
 // readMarker reports whether the folder holds a store of ours.
@@ -93,35 +97,64 @@ func (t *Table) readMarker() (bool, error) {
 // make makes a new store. The marker comes last, so that a crash before it
 // leaves a folder that is taken for new again; no commit came between.
 func (t *Table) make() error {
-	names, err := t.fs.List(t.dir)
-	if err != nil {
-		return fmt.Errorf("list the store's folder: %w", err)
-	}
-	for _, name := range names {
-		if filepath.Ext(name) == ".sst" {
-			return fmt.Errorf("%w: there is data in the folder and no file %s", ErrLost, marker)
-		}
-	}
 	if err := t.room(); err != nil {
 		return err
 	}
-	o := t.engineOptions()
-	if t.db, err = engine.Open(t.dir, o); err != nil {
+	if err := t.clean(); err != nil {
+		return err
+	}
+	// The engine makes the first log of a store before it takes on the newest
+	// format, and that log would hide damage. The second opening begins another.
+	db, err := openGuarded(t.dir, t.engineOptions())
+	if err == nil {
+		err = closeEngine(db)
+	}
+	if err != nil {
 		return t.openFailed(err)
 	}
-	if empty, err := isEmpty(t.db); err != nil || !empty {
-		return errors.Join(err, fmt.Errorf("%w: there are commits in the folder and no file %s", ErrLost, marker))
+	if err := t.openEngine(true); err != nil {
+		return err
 	}
 	return t.writeMarker(t.dir)
 }
 
-func isEmpty(db *engine.DB) (bool, error) {
-	it, err := db.NewIter(nil)
+// emptyLog is more than the bytes of a log that was closed without a commit,
+// and less than those of a log with one.
+const emptyLog = 32
+
+// clean removes what the making of a store left that did not come to its end.
+// The engine may be unable to go on from there. It refuses a folder that holds
+// commits: what is missing then is the marker.
+func (t *Table) clean() error {
+	names, err := t.fs.List(t.dir)
 	if err != nil {
-		return false, err
+		return fmt.Errorf("list the store's folder: %w", err)
 	}
-	found := it.First()
-	return !found, errors.Join(it.Error(), it.Close())
+	var leftovers []string
+	for _, name := range names {
+		path := t.fs.PathJoin(t.dir, name)
+		switch ext := filepath.Ext(name); {
+		case ext == ".sst", ext == ".log":
+			info, err := t.fs.Stat(path)
+			if err != nil {
+				return fmt.Errorf("look at a file of the store: %w", err)
+			}
+			if ext == ".sst" || info.Size() > emptyLog {
+				return fmt.Errorf("%w: there are commits in the folder and no file %s; restore the folder from a backup", ErrLost, marker)
+			}
+		case strings.HasPrefix(name, "MANIFEST-"), strings.HasPrefix(name, "OPTIONS-"),
+			strings.HasPrefix(name, "marker."), ext == ".dbtmp", name == marker+".new":
+		default:
+			continue
+		}
+		leftovers = append(leftovers, path)
+	}
+	for _, path := range leftovers {
+		if err := t.fs.Remove(path); err != nil {
+			return fmt.Errorf("clean the store's folder: %w", err)
+		}
+	}
+	return nil
 }
 
 func (t *Table) writeMarker(dir string) (err error) {
@@ -150,24 +183,16 @@ func (t *Table) writeMarker(dir string) (err error) {
 }
 
 // openEngine opens the engine of a store that was made, for reading only if
-// there is no room to write. The caller holds the gate, or is Open.
-func (t *Table) openEngine() error {
+// there is no room: an engine that runs out of room while it opens may wait for
+// it, or end the process. The caller holds the gate, or is Open.
+func (t *Table) openEngine(room bool) error {
 	o := t.engineOptions()
-	o.ErrorIfNotExists = true
+	o.ErrorIfNotExists, o.ReadOnly = true, !room
 	db, err := openGuarded(t.dir, o)
-	if err != nil && full(err) {
-		t.log.Error("the disk is full: the store is open for reading only until there is room", "error", err)
-		o = t.engineOptions()
-		o.ErrorIfNotExists, o.ReadOnly = true, true
-		db, err = openGuarded(t.dir, o)
-		t.readOnly = true
-	} else {
-		t.readOnly = false
-	}
 	if err != nil {
 		return t.openFailed(err)
 	}
-	t.db = db
+	t.db, t.readOnly = db, !room
 	return nil
 }
 
@@ -194,13 +219,14 @@ func (t *Table) openFailed(err error) error {
 // engineOptions are those of every opening.
 func (t *Table) engineOptions() *engine.Options {
 	o := &engine.Options{
-		FS:                 t.fs,
-		Lock:               t.lock,
-		Logger:             t.events,
-		EventListener:      t.events.listener(),
-		FormatMajorVersion: engine.FormatNewest, // older ones lose commits behind a damaged byte of the log without a word
-		CacheSize:          t.o.CacheSize,
-		MemTableSize:       t.o.MemTableSize,
+		MaxManifestFileSize: 1 << 20, // it is read as a whole to be checked
+		FS:                  t.fs,
+		Lock:                t.lock,
+		Logger:              t.events,
+		EventListener:       t.events.listener(),
+		FormatMajorVersion:  engine.FormatNewest, // older ones lose commits behind a damaged byte of the log without a word
+		CacheSize:           t.o.CacheSize,
+		MemTableSize:        t.o.MemTableSize,
 		// Four: a burst goes on while one table is being flushed.
 		MemTableStopWritesThreshold: 4,
 	}

@@ -8,10 +8,14 @@
 // share it.
 //
 // A full disk refuses commits with table.ErrFull and leaves what is stored
-// readable; commits go through again once there is room. Damage is reported by
-// ErrDamaged and never mended silently. What Pebble cannot find is damage in
-// the newest part of its log that looks as if a crash had cut it off there:
-// about half of the single damaged bytes in it lose the commits behind them.
+// readable; commits go through again once there is room. The reserve keeps the
+// engine itself from running out of room; where another program takes that too,
+// in the moment in which the engine writes its manifest, the process ends, and
+// nothing is lost.
+//
+// Damage is reported by ErrDamaged and never mended silently. What cannot be
+// told from a crash is damage in the last record of the newest log or of the
+// manifest.
 //
 // It is no server: one process at a time opens a folder.
 package pebble
@@ -52,6 +56,9 @@ type Options struct {
 	// MemTableSize is the bytes of fresh commits kept in memory before they are
 	// flushed, up to four times at once; 0: 8 MiB.
 	MemTableSize uint64
+	// SweepEvery is how often expired items are looked for, which are removed
+	// an hour after their time; 0: a minute.
+	SweepEvery time.Duration
 }
 
 var (
@@ -65,6 +72,10 @@ var (
 	ErrDamaged = errors.New("the store is damaged")
 	// ErrClosed: the table was closed.
 	ErrClosed = errors.New("the store is closed")
+
+	// errNotOpen: the store could not be opened again after a fault; the next
+	// commit tries to.
+	errNotOpen = errors.New("the store is not open after a fault of the disk")
 )
 
 // Table is a table.Table and a table.Feed. Open makes one.
@@ -108,6 +119,9 @@ func Open(dir string, o Options) (*Table, error) {
 	}
 	if o.MemTableSize == 0 {
 		o.MemTableSize = 8 << 20
+	}
+	if o.SweepEvery == 0 {
+		o.SweepEvery = time.Minute
 	}
 	o.Subscriptions = slices.Clone(o.Subscriptions)
 	t := &Table{
@@ -248,7 +262,10 @@ func (t *Table) reader() (*engine.DB, func(), error) {
 	t.gate.RLock()
 	if t.db == nil {
 		t.gate.RUnlock()
-		return nil, nil, ErrClosed
+		if t.queue.isClosed() {
+			return nil, nil, ErrClosed
+		}
+		return nil, nil, errNotOpen
 	}
 	return t.db, t.gate.RUnlock, nil
 }

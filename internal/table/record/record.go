@@ -61,26 +61,6 @@ func ParseItem(k table.Key, b []byte) (table.Item, error) {
 	return item, nil
 }
 
-// Version returns the version of the item in b without reading the rest; empty
-// if there is none.
-func Version(b []byte) table.Version {
-	if len(b) < 2 || b[0]&gone != 0 || len(b) < 2+int(b[1]) {
-		return ""
-	}
-	return table.Version(b[2 : 2+int(b[1])])
-}
-
-// Expiry returns the Unix second at which the item in b expires, false if it
-// never does.
-func Expiry(b []byte) (int64, bool) {
-	if len(b) == 0 || b[0]&(gone|hasExpiry) != hasExpiry {
-		return 0, false
-	}
-	r := reader{b: b}
-	i := r.head()
-	return i.Expires.Unix(), !r.bad
-}
-
 // AppendChange appends a change and the commit that made it. The delivery's ID
 // is not part of it.
 func AppendChange(b []byte, commit table.Version, k table.Key, item table.Item) []byte {

@@ -34,12 +34,6 @@ func TestRoundTrip(t *testing.T) {
 		if err != nil || !equal(got, item) {
 			t.Errorf("ParseItem(AppendItem(%s)) = %+v, %v, want %+v", name, got, err, item)
 		}
-		if v := record.Version(b); v != item.Version {
-			t.Errorf("Version(AppendItem(%s)) = %q, want %q", name, v, item.Version)
-		}
-		if unix, ok := record.Expiry(b); ok == item.Expires.IsZero() || ok && unix != item.Expires.Unix() {
-			t.Errorf("Expiry(AppendItem(%s)) = %d, %t, want %v", name, unix, ok, item.Expires)
-		}
 		commit, change, err := record.ParseChange(record.AppendChange(nil, version, key, item))
 		if err != nil || commit != version || change.Key != key || !equal(change.New, item) {
 			t.Errorf("ParseChange(AppendChange(%s)) = %q, %+v, %v, want %q, %+v", name, commit, change, err, version, item)
@@ -65,8 +59,6 @@ func FuzzParse(f *testing.F) {
 		f.Add(record.AppendChange(nil, version, key, item))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		record.Version(b)
-		record.Expiry(b)
 		if item, err := record.ParseItem(key, b); err == nil {
 			again, err := record.ParseItem(key, record.AppendItem(nil, item))
 			if err != nil || !equal(again, item) {

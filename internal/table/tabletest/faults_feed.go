@@ -7,113 +7,92 @@ import (
 	"gatehouse/internal/table"
 )
 
-const (
-	feedSilenceText = "checks, failed commits and unwanted keys give no change"
-	unwantedName    = "the feed brings what nobody wants"
-)
-
 var feedFaults = []Fault{
-	{"the feed brings keys without images", "the feed brings every wanted change with its new image",
-		fed(func(es []table.Entry) []table.Entry {
-			for i := range es {
-				es[i].Change.New.Data = nil
+	{Name: "the feed brings keys without images", Breaks: "the feed brings every wanted change with its new image", plant: fed(func(es []table.Entry) []table.Entry {
+		for i := range es {
+			es[i].Change.New.Data = nil
+		}
+		return es
+	})},
+	{Name: "the feed brings the image of now", Breaks: "the feed brings every wanted change with its new image", plant: imageOfNow},
+	{Name: "the feed brings a change twice", Breaks: "the feed brings every wanted change with its new image", plant: fed(func(es []table.Entry) []table.Entry { return append(es, es[:min(1, len(es))]...) })},
+	{Name: "the feed loses the second change of a commit", Breaks: "the feed brings every wanted change with its new image", plant: fed(func(es []table.Entry) []table.Entry {
+		return slices.CompactFunc(es, func(a, b table.Entry) bool { return a.Commit == b.Commit })
+	})},
+	{Name: "the feed leaves out deletions", Breaks: "a deleted item comes as the zero item", plant: fed(func(es []table.Entry) []table.Entry {
+		return slices.DeleteFunc(es, func(e table.Entry) bool { return !e.Change.New.Exists() })
+	})},
+	{Name: "a deletion comes with what was deleted", Breaks: "a deleted item comes as the zero item", plant: fed(func(es []table.Entry) []table.Entry {
+		for i := range es {
+			if !es[i].Change.New.Exists() {
+				es[i].Change.New = table.Item{Key: es[i].Change.Key, Version: es[i].Commit}
 			}
-			return es
-		})},
-	{"the feed brings the image of now", "the feed brings every wanted change with its new image", imageOfNow},
-	{"the feed brings a change twice", "the feed brings every wanted change with its new image",
-		fed(func(es []table.Entry) []table.Entry { return append(es, es[:min(1, len(es))]...) })},
-	{"the feed loses the second change of a commit", "the feed brings every wanted change with its new image",
-		fed(func(es []table.Entry) []table.Entry {
-			return slices.CompactFunc(es, func(a, b table.Entry) bool { return a.Commit == b.Commit })
-		})},
-	{"the feed leaves out deletions", "a deleted item comes as the zero item",
-		fed(func(es []table.Entry) []table.Entry {
-			return slices.DeleteFunc(es, func(e table.Entry) bool { return !e.Change.New.Exists() })
-		})},
-	{"a deletion comes with what was deleted", "a deleted item comes as the zero item",
-		fed(func(es []table.Entry) []table.Entry {
-			for i := range es {
-				if !es[i].Change.New.Exists() {
-					es[i].Change.New = table.Item{Key: es[i].Change.Key, Version: es[i].Commit}
-				}
+		}
+		return es
+	})},
+	{Name: "the feed brings what nobody wants", Breaks: "checks, failed commits and unwanted keys give no change",
+		plant: func(s Subject) Subject { return s }, subs: wantAll},
+	{Name: "checks give changes", Breaks: "checks, failed commits and unwanted keys give no change", plant: rewritten(func(w table.Write, stored table.Item) table.Write {
+		if w.Op == table.OpCheck {
+			w.Op, w.Data, w.N, w.Expires = table.OpReplace, stored.Data, stored.N, stored.Expires
+		}
+		return w
+	})},
+	{Name: "failed commits give changes", Breaks: "checks, failed commits and unwanted keys give no change", plant: failedChanges},
+	{Name: "the feed is in no order", Breaks: "changes of one key come in commit order", plant: fed(func(es []table.Entry) []table.Entry { slices.Reverse(es); return es })},
+	{Name: "the feed brings the last change of a key alone", Breaks: "changes of one key come in commit order", plant: fed(func(es []table.Entry) []table.Entry {
+		last := map[table.Key]table.Version{}
+		for _, e := range es {
+			last[e.Change.Key] = e.Commit
+		}
+		return slices.DeleteFunc(es, func(e table.Entry) bool { return last[e.Change.Key] != e.Commit })
+	})},
+	{Name: "positions skip", Breaks: "positions grow by one with each entry and name it, and Entries begins after one", plant: fed(func(es []table.Entry) []table.Entry {
+		for i := range es {
+			es[i].Position *= 2
+		}
+		return es
+	})},
+	{Name: "Entries begins at its position", Breaks: "positions grow by one with each entry and name it, and Entries begins after one", plant: entries(func(ctx context.Context, f table.Feed, after uint64, limit int) ([]table.Entry, error) {
+		return f.Entries(ctx, max(after, 1)-1, limit)
+	})},
+	{Name: "Entries knows no limit", Breaks: "positions grow by one with each entry and name it, and Entries begins after one", plant: entries(func(ctx context.Context, f table.Feed, after uint64, _ int) ([]table.Entry, error) {
+		return f.Entries(ctx, after, 1<<20)
+	})},
+	{Name: "entries name no commit", Breaks: "an entry names its commit", plant: fed(func(es []table.Entry) []table.Entry {
+		for i := range es {
+			es[i].Commit = es[i].Change.New.Version
+		}
+		return es
+	})},
+	{Name: "entries go when one subscription has passed them", Breaks: "entries stay until every subscription has passed them", plant: feedWith(func(f *hookedFeed) {
+		f.pass = func(_ string, position uint64) {
+			for _, s := range f.Subscriptions() {
+				f.Feed.Pass(s.Name, position)
 			}
-			return es
-		})},
-	{unwantedName, feedSilenceText, func(s Subject) Subject { return s }},
-	{"checks give changes", feedSilenceText,
-		rewritten(func(w table.Write, stored table.Item) table.Write {
-			if w.Op == table.OpCheck {
-				w.Op, w.Data, w.N, w.Expires = table.OpReplace, stored.Data, stored.N, stored.Expires
-			}
-			return w
-		})},
-	{"failed commits give changes", feedSilenceText, failedChanges},
-	{"the feed is in no order", "changes of one key come in commit order",
-		fed(func(es []table.Entry) []table.Entry { slices.Reverse(es); return es })},
-	{"the feed brings the last change of a key alone", "changes of one key come in commit order",
-		fed(func(es []table.Entry) []table.Entry {
-			last := map[table.Key]table.Version{}
-			for _, e := range es {
-				last[e.Change.Key] = e.Commit
-			}
-			return slices.DeleteFunc(es, func(e table.Entry) bool { return last[e.Change.Key] != e.Commit })
-		})},
-	{"positions skip", "positions grow by one with each entry and name it, and Entries begins after one",
-		fed(func(es []table.Entry) []table.Entry {
-			for i := range es {
-				es[i].Position *= 2
-			}
-			return es
-		})},
-	{"Entries begins at its position", "positions grow by one with each entry and name it, and Entries begins after one",
-		entries(func(ctx context.Context, f table.Feed, after uint64, limit int) ([]table.Entry, error) {
-			return f.Entries(ctx, max(after, 1)-1, limit)
-		})},
-	{"Entries knows no limit", "positions grow by one with each entry and name it, and Entries begins after one",
-		entries(func(ctx context.Context, f table.Feed, after uint64, _ int) ([]table.Entry, error) {
-			return f.Entries(ctx, after, 1<<20)
-		})},
-	{"entries name no commit", "an entry names its commit",
-		fed(func(es []table.Entry) []table.Entry {
-			for i := range es {
-				es[i].Commit = es[i].Change.New.Version
-			}
-			return es
-		})},
-	{"entries go when one subscription has passed them", "entries stay until every subscription has passed them",
-		feedWith(func(f *hookedFeed) {
-			f.pass = func(_ string, position uint64) {
-				for _, s := range f.Subscriptions() {
-					f.Feed.Pass(s.Name, position)
-				}
-			}
-			f.entries = func(ctx context.Context, inner table.Feed, after uint64, limit int) ([]table.Entry, error) {
-				es, err := inner.Entries(ctx, after, limit)
-				return slices.DeleteFunc(es, func(e table.Entry) bool { return e.Position <= inner.Passed(first.Name) }), err
-			}
-		})},
-	{"Pass goes back", "Pass never goes back",
-		feedWith(func(f *hookedFeed) {
-			at := map[string]uint64{}
-			f.pass = func(name string, position uint64) { at[name] = position }
-			f.passed = func(name string) uint64 { return at[name] }
-		})},
-	{"all subscriptions share a position", "Pass never goes back",
-		feedWith(func(f *hookedFeed) {
-			f.passed = func(string) uint64 { return max(f.Feed.Passed(first.Name), f.Feed.Passed(second.Name)) }
-		})},
-	{"Appended never closes", "Appended closes with the next entry",
-		feedWith(func(f *hookedFeed) { f.appended = func() <-chan struct{} { return make(chan struct{}) } })},
-	{"Appended is closed all the time", "Appended closes with the next entry",
-		feedWith(func(f *hookedFeed) {
-			f.appended = func() <-chan struct{} { c := make(chan struct{}); close(c); return c }
-		})},
-	{"the last commit is lost on closing", "what was committed is there after reopening, feed and positions included", reopening(func(s Subject) Subject {
+		}
+		f.entries = func(ctx context.Context, inner table.Feed, after uint64, limit int) ([]table.Entry, error) {
+			es, err := inner.Entries(ctx, after, limit)
+			return slices.DeleteFunc(es, func(e table.Entry) bool { return e.Position <= inner.Passed(first.Name) }), err
+		}
+	})},
+	{Name: "Pass goes back", Breaks: "Pass never goes back", plant: feedWith(func(f *hookedFeed) {
+		at := map[string]uint64{}
+		f.pass = func(name string, position uint64) { at[name] = position }
+		f.passed = func(name string) uint64 { return at[name] }
+	})},
+	{Name: "all subscriptions share a position", Breaks: "Pass never goes back", plant: feedWith(func(f *hookedFeed) {
+		f.passed = func(string) uint64 { return max(f.Feed.Passed(first.Name), f.Feed.Passed(second.Name)) }
+	})},
+	{Name: "Appended never closes", Breaks: "Appended closes with the next entry", plant: feedWith(func(f *hookedFeed) { f.appended = func() <-chan struct{} { return make(chan struct{}) } })},
+	{Name: "Appended is closed all the time", Breaks: "Appended closes with the next entry", plant: feedWith(func(f *hookedFeed) {
+		f.appended = func() <-chan struct{} { c := make(chan struct{}); close(c); return c }
+	})},
+	{Name: "the last commit is lost on closing", Breaks: "what was committed is there after reopening, feed and positions included", plant: reopening(func(s Subject) Subject {
 		s.Table = &hooked{Table: s.Table, get: func(context.Context, table.Table, []table.Key) ([]table.Item, error) { return nil, nil }}
 		return s
 	})},
-	{"deletions are lost on closing", "what was committed is there after reopening, feed and positions included", reopening(func(s Subject) Subject {
+	{Name: "deletions are lost on closing", Breaks: "what was committed is there after reopening, feed and positions included", plant: reopening(func(s Subject) Subject {
 		return gotten(func(items []table.Item) []table.Item {
 			if len(items) == 0 {
 				return []table.Item{{Version: "restored"}}
@@ -121,15 +100,12 @@ var feedFaults = []Fault{
 			return items
 		})(s)
 	})},
-	{"the feed is lost on closing", "what was committed is there after reopening, feed and positions included",
-		reopening(fed(func([]table.Entry) []table.Entry { return nil }))},
-	{"positions are lost on closing", "what was committed is there after reopening, feed and positions included",
-		reopening(feedWith(func(f *hookedFeed) { f.passed = func(string) uint64 { return 0 } }))},
-	{"the feed begins anew after reopening", "what was committed is there after reopening, feed and positions included",
-		reopening(feedWith(func(f *hookedFeed) {
-			begin := f.Feed.End()
-			f.end = func() uint64 { return f.Feed.End() - begin }
-		}))},
+	{Name: "the feed is lost on closing", Breaks: "what was committed is there after reopening, feed and positions included", plant: reopening(fed(func([]table.Entry) []table.Entry { return nil }))},
+	{Name: "positions are lost on closing", Breaks: "what was committed is there after reopening, feed and positions included", plant: reopening(feedWith(func(f *hookedFeed) { f.passed = func(string) uint64 { return 0 } }))},
+	{Name: "the feed begins anew after reopening", Breaks: "what was committed is there after reopening, feed and positions included", plant: reopening(feedWith(func(f *hookedFeed) {
+		begin := f.Feed.End()
+		f.end = func() uint64 { return f.Feed.End() - begin }
+	}))},
 }
 
 // hookedFeed is a feed with other methods in front.

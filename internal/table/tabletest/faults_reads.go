@@ -14,79 +14,68 @@ import (
 )
 
 var readFaults = []Fault{
-	{"Get forgets the counter", "Get returns an item whole: data, counter, expiry and version", each(func(i *table.Item) { i.N = 0 })},
-	{"Get forgets the expiry", "Get returns an item whole: data, counter, expiry and version", each(func(i *table.Item) { i.Expires = time.Time{} })},
-	{"the counter is a float", "Get returns an item whole: data, counter, expiry and version", each(func(i *table.Item) { i.N = int64(float64(i.N)) })},
-	{"Get returns items in the order of keys", "Get keeps the order of the keys and leaves out what does not exist",
-		gotten(func(items []table.Item) []table.Item {
-			slices.SortFunc(items, func(a, b table.Item) int { return strings.Compare(a.Key.String(), b.Key.String()) })
-			return items
-		})},
-	{"Get returns zero items for keys without one", "Get keeps the order of the keys and leaves out what does not exist",
-		onGet(func(ctx context.Context, t table.Table, keys []table.Key) ([]table.Item, error) {
-			var out []table.Item
-			for _, k := range keys {
-				items, err := t.Get(ctx, k)
-				if err != nil {
-					return nil, err
-				}
-				out = append(out, append(items, table.Item{Key: k})[0])
+	{Name: "Get forgets the counter", Breaks: "Get returns an item whole: data, counter, expiry and version", plant: each(func(i *table.Item) { i.N = 0 })},
+	{Name: "Get forgets the expiry", Breaks: "Get returns an item whole: data, counter, expiry and version", plant: each(func(i *table.Item) { i.Expires = time.Time{} })},
+	{Name: "the counter is a float", Breaks: "Get returns an item whole: data, counter, expiry and version", plant: each(func(i *table.Item) { i.N = int64(float64(i.N)) })},
+	{Name: "Get returns items in the order of keys", Breaks: "Get keeps the order of the keys and leaves out what does not exist", plant: gotten(func(items []table.Item) []table.Item {
+		slices.SortFunc(items, func(a, b table.Item) int { return strings.Compare(a.Key.String(), b.Key.String()) })
+		return items
+	})},
+	{Name: "Get returns zero items for keys without one", Breaks: "Get keeps the order of the keys and leaves out what does not exist", plant: onGet(func(ctx context.Context, t table.Table, keys []table.Key) ([]table.Item, error) {
+		var out []table.Item
+		for _, k := range keys {
+			items, err := t.Get(ctx, k)
+			if err != nil {
+				return nil, err
 			}
-			return out, nil
-		})},
-	{"Get takes any number of keys", "Get refuses more than 100 keys, malformed keys and a key given twice",
-		onGet(func(ctx context.Context, t table.Table, keys []table.Key) (all []table.Item, err error) {
-			for c := range slices.Chunk(keys, table.MaxGet) {
-				items, err := t.Get(ctx, c...)
-				if err != nil {
-					return nil, err
-				}
-				all = append(all, items...)
+			out = append(out, append(items, table.Item{Key: k})[0])
+		}
+		return out, nil
+	})},
+	{Name: "Get takes any number of keys", Breaks: "Get refuses more than 100 keys, malformed keys and a key given twice", plant: onGet(func(ctx context.Context, t table.Table, keys []table.Key) (all []table.Item, err error) {
+		for c := range slices.Chunk(keys, table.MaxGet) {
+			items, err := t.Get(ctx, c...)
+			if err != nil {
+				return nil, err
 			}
-			return all, nil
-		})},
-	{"Get takes a key twice", "Get refuses more than 100 keys, malformed keys and a key given twice",
-		onGet(func(ctx context.Context, t table.Table, keys []table.Key) ([]table.Item, error) {
-			var once []table.Key
-			for _, k := range keys {
-				if !slices.Contains(once, k) {
-					once = append(once, k)
-				}
+			all = append(all, items...)
+		}
+		return all, nil
+	})},
+	{Name: "Get takes a key twice", Breaks: "Get refuses more than 100 keys, malformed keys and a key given twice", plant: onGet(func(ctx context.Context, t table.Table, keys []table.Key) ([]table.Item, error) {
+		var once []table.Key
+		for _, k := range keys {
+			if !slices.Contains(once, k) {
+				once = append(once, k)
 			}
-			return t.Get(ctx, once...)
-		})},
-	{"Get finds nothing under malformed keys", "Get refuses more than 100 keys, malformed keys and a key given twice",
-		onGet(func(ctx context.Context, t table.Table, keys []table.Key) ([]table.Item, error) {
-			return t.Get(ctx, slices.DeleteFunc(slices.Clone(keys), func(k table.Key) bool { return table.CheckKeys(k) != nil })...)
-		})},
-	{"Get is eventually consistent", "a read sees every commit that was answered before it began", staleGet},
-	{"Query is eventually consistent", "a read sees every commit that was answered before it began", staleQuery},
-	{"data is text", "data is any bytes, and empty data is data of an item that exists",
-		each(func(i *table.Item) { i.Data = bytes.ToValidUTF8(i.Data, []byte("\ufffd")) })},
-	{"an item without data does not exist", "data is any bytes, and empty data is data of an item that exists",
-		gotten(func(items []table.Item) []table.Item {
-			return slices.DeleteFunc(items, func(i table.Item) bool { return len(i.Data) == 0 })
-		})},
-	{"the table keeps the caller's bytes", "a table keeps no hold on the bytes that it was handed", keepBytes},
-	{"expired items are hidden from Get", "an item that has expired is stored until the table removes it",
-		gotten(func(items []table.Item) []table.Item {
-			return slices.DeleteFunc(items, func(i table.Item) bool { return i.Expired(time.Now()) })
-		})},
-	{"Create overwrites an expired item", "an item that has expired is stored until the table removes it",
-		rewritten(func(w table.Write, stored table.Item) table.Write {
-			if w.Op == table.OpCreate && stored.Exists() && stored.Expired(time.Now()) {
-				w.Op = table.OpPut
-			}
-			return w
-		})},
-	{"an ended context does not end a Query", "a context that has ended gives its error",
-		onQuery(func(_ context.Context, t table.Table, part string, r table.Range) iter.Seq2[table.Item, error] {
-			return t.Query(context.Background(), part, r)
-		})},
-	{"an ended context does not end a Commit", "a context that has ended gives its error",
-		onCommit(func(_ context.Context, t table.Table, ws []table.Write) (table.Version, error) {
-			return t.Commit(context.Background(), ws...)
-		})},
+		}
+		return t.Get(ctx, once...)
+	})},
+	{Name: "Get finds nothing under malformed keys", Breaks: "Get refuses more than 100 keys, malformed keys and a key given twice", plant: onGet(func(ctx context.Context, t table.Table, keys []table.Key) ([]table.Item, error) {
+		return t.Get(ctx, slices.DeleteFunc(slices.Clone(keys), func(k table.Key) bool { return table.CheckKeys(k) != nil })...)
+	})},
+	{Name: "Get is eventually consistent", Breaks: "a read sees every commit that was answered before it began", plant: staleGet},
+	{Name: "Query is eventually consistent", Breaks: "a read sees every commit that was answered before it began", plant: staleQuery},
+	{Name: "data is text", Breaks: "data is any bytes, and empty data is data of an item that exists", plant: each(func(i *table.Item) { i.Data = bytes.ToValidUTF8(i.Data, []byte("\ufffd")) })},
+	{Name: "an item without data does not exist", Breaks: "data is any bytes, and empty data is data of an item that exists", plant: gotten(func(items []table.Item) []table.Item {
+		return slices.DeleteFunc(items, func(i table.Item) bool { return len(i.Data) == 0 })
+	})},
+	{Name: "the table keeps the caller's bytes", Breaks: "a table keeps no hold on the bytes that it was handed", plant: keepBytes},
+	{Name: "expired items are hidden from Get", Breaks: "an item that has expired is stored until the table removes it", plant: gotten(func(items []table.Item) []table.Item {
+		return slices.DeleteFunc(items, func(i table.Item) bool { return i.Expired(time.Now()) })
+	})},
+	{Name: "Create overwrites an expired item", Breaks: "an item that has expired is stored until the table removes it", plant: rewritten(func(w table.Write, stored table.Item) table.Write {
+		if w.Op == table.OpCreate && stored.Exists() && stored.Expired(time.Now()) {
+			w.Op = table.OpPut
+		}
+		return w
+	})},
+	{Name: "an ended context does not end a Query", Breaks: "a context that has ended gives its error", plant: onQuery(func(_ context.Context, t table.Table, part string, r table.Range) iter.Seq2[table.Item, error] {
+		return t.Query(context.Background(), part, r)
+	})},
+	{Name: "an ended context does not end a Commit", Breaks: "a context that has ended gives its error", plant: onCommit(func(_ context.Context, t table.Table, ws []table.Write) (table.Version, error) {
+		return t.Commit(context.Background(), ws...)
+	})},
 }
 
 // staleGet answers the first Get after a commit from before it.
@@ -182,101 +171,92 @@ func keepBytes(s Subject) Subject {
 }
 
 var queryFaults = []Fault{
-	{"Query yields partitions that begin with its own", "Query yields one partition and nothing of its neighbours",
-		onQuery(func(ctx context.Context, t table.Table, part string, r table.Range) iter.Seq2[table.Item, error] {
-			return func(yield func(table.Item, error) bool) {
-				for _, p := range []string{part, part + "x", part + "!"} {
-					for item, err := range t.Query(ctx, p, r) {
-						if !yield(item, err) {
-							return
-						}
-					}
-				}
-			}
-		})},
-	{"sort keys are ordered without case", "Query yields in the byte order of sort keys, or against it",
-		reordered(func(a, b string) int { return strings.Compare(strings.ToLower(a), strings.ToLower(b)) })},
-	{"sort keys are ordered as UTF-16", "Query yields in the byte order of sort keys, or against it", reordered(utf16Order)},
-	{"numbers in sort keys are ordered as numbers", "Query yields in the byte order of sort keys, or against it",
-		reordered(func(a, b string) int {
-			if a == "10" && b == "9" || a == "9" && b == "10" {
-				return len(a) - len(b)
-			}
-			return strings.Compare(a, b)
-		})},
-	{"Descending is forgotten", "Query yields in the byte order of sort keys, or against it", ranged(func(r *table.Range) { r.Descending = false })},
-	{"Prefix is forgotten", "Prefix selects the sort keys that begin so", ranged(func(r *table.Range) { r.Prefix = "" })},
-	{"Prefix is a lower bound", "Prefix selects the sort keys that begin so", ranged(func(r *table.Range) {
-		if !r.Descending && r.After == "" && r.Prefix != "" {
-			r.After, r.Prefix = r.Prefix[:len(r.Prefix)-1]+string(r.Prefix[len(r.Prefix)-1]-1), ""
-		}
-	})},
-	{"After is yielded too", "After leaves out all up to a sort key that need not exist, in either direction", ranged(func(r *table.Range) {
-		if n := len(r.After); n > 0 && !r.Descending && r.After[n-1] < 0x80 && r.After[n-1] > 1 {
-			r.After = r.After[:n-1] + string(r.After[n-1]-1) + "\u007f"
-		}
-	})},
-	{"After must exist", "After leaves out all up to a sort key that need not exist, in either direction",
-		onQuery(func(ctx context.Context, t table.Table, part string, r table.Range) iter.Seq2[table.Item, error] {
-			if r.After != "" && !stored(ctx, t, table.Key{Part: part, Sort: r.After}).Exists() {
-				return func(func(table.Item, error) bool) {}
-			}
-			return t.Query(ctx, part, r)
-		})},
-	{"After is forgotten when descending", "After leaves out all up to a sort key that need not exist, in either direction", ranged(func(r *table.Range) {
-		if r.Descending {
-			r.After = ""
-		}
-	})},
-	{"After is forgotten with a Prefix", "After leaves out all up to a sort key that need not exist, in either direction", ranged(func(r *table.Range) {
-		if r.Prefix != "" {
-			r.After = ""
-		}
-	})},
-	{"Limit is forgotten", "Limit ends a Query after so many items", ranged(func(r *table.Range) { r.Limit = 0 })},
-	{"Limit counts before Prefix", "Limit ends a Query after so many items",
-		onQuery(func(ctx context.Context, t table.Table, part string, r table.Range) iter.Seq2[table.Item, error] {
-			return func(yield func(table.Item, error) bool) {
-				whole := r
-				whole.Prefix = ""
-				for item, err := range t.Query(ctx, part, whole) {
-					if err == nil && !strings.HasPrefix(item.Sort, r.Prefix) {
-						continue
-					}
+	{Name: "Query yields partitions that begin with its own", Breaks: "Query yields one partition and nothing of its neighbours", plant: onQuery(func(ctx context.Context, t table.Table, part string, r table.Range) iter.Seq2[table.Item, error] {
+		return func(yield func(table.Item, error) bool) {
+			for _, p := range []string{part, part + "x", part + "!"} {
+				for item, err := range t.Query(ctx, p, r) {
 					if !yield(item, err) {
 						return
 					}
 				}
 			}
-		})},
-	{"Query ends with its first page of items", "Query reads on over pages",
-		listed(func(_ table.Range, items []table.Item) []table.Item { return items[:min(len(items), 128)] })},
-	{"Query ends with its first MB", "Query reads on over pages",
-		listed(func(_ table.Range, items []table.Item) []table.Item {
-			size := 0
-			for i, item := range items {
-				if size += item.Size(); size > 1<<20 {
-					return items[:i]
+		}
+	})},
+	{Name: "sort keys are ordered without case", Breaks: "Query yields in the byte order of sort keys, or against it", plant: reordered(func(a, b string) int { return strings.Compare(strings.ToLower(a), strings.ToLower(b)) })},
+	{Name: "sort keys are ordered as UTF-16", Breaks: "Query yields in the byte order of sort keys, or against it", plant: reordered(utf16Order)},
+	{Name: "numbers in sort keys are ordered as numbers", Breaks: "Query yields in the byte order of sort keys, or against it", plant: reordered(func(a, b string) int {
+		if a == "10" && b == "9" || a == "9" && b == "10" {
+			return len(a) - len(b)
+		}
+		return strings.Compare(a, b)
+	})},
+	{Name: "Descending is forgotten", Breaks: "Query yields in the byte order of sort keys, or against it", plant: ranged(func(r *table.Range) { r.Descending = false })},
+	{Name: "Prefix is forgotten", Breaks: "Prefix selects the sort keys that begin so", plant: ranged(func(r *table.Range) { r.Prefix = "" })},
+	{Name: "Prefix is a lower bound", Breaks: "Prefix selects the sort keys that begin so", plant: ranged(func(r *table.Range) {
+		if !r.Descending && r.After == "" && r.Prefix != "" {
+			r.After, r.Prefix = r.Prefix[:len(r.Prefix)-1]+string(r.Prefix[len(r.Prefix)-1]-1), ""
+		}
+	})},
+	{Name: "After is yielded too", Breaks: "After leaves out all up to a sort key that need not exist, in either direction", plant: ranged(func(r *table.Range) {
+		if n := len(r.After); n > 0 && !r.Descending && r.After[n-1] < 0x80 && r.After[n-1] > 1 {
+			r.After = r.After[:n-1] + string(r.After[n-1]-1) + "\u007f"
+		}
+	})},
+	{Name: "After must exist", Breaks: "After leaves out all up to a sort key that need not exist, in either direction", plant: onQuery(func(ctx context.Context, t table.Table, part string, r table.Range) iter.Seq2[table.Item, error] {
+		if r.After != "" && !stored(ctx, t, table.Key{Part: part, Sort: r.After}).Exists() {
+			return func(func(table.Item, error) bool) {}
+		}
+		return t.Query(ctx, part, r)
+	})},
+	{Name: "After is forgotten when descending", Breaks: "After leaves out all up to a sort key that need not exist, in either direction", plant: ranged(func(r *table.Range) {
+		if r.Descending {
+			r.After = ""
+		}
+	})},
+	{Name: "After is forgotten with a Prefix", Breaks: "After leaves out all up to a sort key that need not exist, in either direction", plant: ranged(func(r *table.Range) {
+		if r.Prefix != "" {
+			r.After = ""
+		}
+	})},
+	{Name: "Limit is forgotten", Breaks: "Limit ends a Query after so many items", plant: ranged(func(r *table.Range) { r.Limit = 0 })},
+	{Name: "Limit counts before Prefix", Breaks: "Limit ends a Query after so many items", plant: onQuery(func(ctx context.Context, t table.Table, part string, r table.Range) iter.Seq2[table.Item, error] {
+		return func(yield func(table.Item, error) bool) {
+			whole := r
+			whole.Prefix = ""
+			for item, err := range t.Query(ctx, part, whole) {
+				if err == nil && !strings.HasPrefix(item.Sort, r.Prefix) {
+					continue
+				}
+				if !yield(item, err) {
+					return
 				}
 			}
-			return items
-		})},
-	{"a Query that is being read refuses commits", "Query ends when its reader does, and its reader may commit", lockingQuery},
-	{"Query goes on when its reader has ended", "Query ends when its reader does, and its reader may commit",
-		onQuery(func(ctx context.Context, t table.Table, part string, r table.Range) iter.Seq2[table.Item, error] {
-			return func(yield func(table.Item, error) bool) {
-				for item, err := range t.Query(ctx, part, r) {
-					yield(item, err) // the runtime panics if this goes on
-				}
+		}
+	})},
+	{Name: "Query ends with its first page of items", Breaks: "Query reads on over pages", plant: listed(func(_ table.Range, items []table.Item) []table.Item { return items[:min(len(items), 128)] })},
+	{Name: "Query ends with its first MB", Breaks: "Query reads on over pages", plant: listed(func(_ table.Range, items []table.Item) []table.Item {
+		size := 0
+		for i, item := range items {
+			if size += item.Size(); size > 1<<20 {
+				return items[:i]
 			}
-		})},
-	{"a malformed partition is empty", "Query refuses a malformed partition",
-		onQuery(func(ctx context.Context, t table.Table, part string, r table.Range) iter.Seq2[table.Item, error] {
-			if table.CheckPart(part) != nil {
-				return func(func(table.Item, error) bool) {}
+		}
+		return items
+	})},
+	{Name: "a Query that is being read refuses commits", Breaks: "Query ends when its reader does, and its reader may commit", plant: lockingQuery},
+	{Name: "Query goes on when its reader has ended", Breaks: "Query ends when its reader does, and its reader may commit", plant: onQuery(func(ctx context.Context, t table.Table, part string, r table.Range) iter.Seq2[table.Item, error] {
+		return func(yield func(table.Item, error) bool) {
+			for item, err := range t.Query(ctx, part, r) {
+				yield(item, err) // the runtime panics if this goes on
 			}
-			return t.Query(ctx, part, r)
-		})},
+		}
+	})},
+	{Name: "a malformed partition is empty", Breaks: "Query refuses a malformed partition", plant: onQuery(func(ctx context.Context, t table.Table, part string, r table.Range) iter.Seq2[table.Item, error] {
+		if table.CheckPart(part) != nil {
+			return func(func(table.Item, error) bool) {}
+		}
+		return t.Query(ctx, part, r)
+	})},
 }
 
 func reordered(compare func(a, b string) int) func(Subject) Subject {

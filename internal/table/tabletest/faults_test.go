@@ -3,6 +3,7 @@ package tabletest
 import (
 	"flag"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -21,7 +22,7 @@ func inMemory(_ TB, subs ...table.Subscription) Subject {
 // TestFaults holds that each sentence of the contract is broken by at least
 // one fault, that the suite catches each fault in the very subtest of the
 // sentence, and that the table without a fault passes there. It prints the
-// list.
+// list, and FAULTS.md holds it; -update writes that anew.
 func TestFaults(t *testing.T) {
 	// A failure is what is wanted here: it is neither kept nor made smaller.
 	for name, value := range map[string]string{"rapid.nofailfile": "true", "rapid.shrinktime": "0s"} {
@@ -70,8 +71,33 @@ func TestFaults(t *testing.T) {
 		t.Logf("%s\n    %s", s.Text, strings.Join(list[s.Text], "\n    "))
 	}
 	t.Logf("%d sentences, %d faults", len(Sentences), len(Faults))
+	document(t)
 	if len(Faults) < 30 {
 		t.Errorf("%d faults, want at least 30", len(Faults))
+	}
+}
+
+var update = flag.Bool("update", false, "write FAULTS.md anew")
+
+// document holds that FAULTS.md is the list.
+func document(t *testing.T) {
+	var b strings.Builder
+	fmt.Fprintf(&b, "# What the suite catches\n\nEach sentence of the contract of package table, and the faults that TestFaults plants in a table\nto prove that the sentence's subtest catches them: %d sentences, %d faults. Written by\n`go test ./internal/table/tabletest -run TestFaults -update`.\n\n| sentence | planted fault |\n|---|---|\n", len(Sentences), len(Faults))
+	for _, s := range Sentences {
+		for _, f := range Faults {
+			if f.Breaks == s.Text {
+				fmt.Fprintf(&b, "| %s | %s |\n", s.Text, f.Name)
+			}
+		}
+	}
+	const file = "FAULTS.md"
+	if *update {
+		if err := os.WriteFile(file, []byte(b.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, err := os.ReadFile(file); err != nil || string(got) != b.String() {
+		t.Errorf("FAULTS.md is not the list of faults (%v); write it anew with -update", err)
 	}
 }
 
