@@ -42,14 +42,7 @@ func (d Directory) adopt(ctx context.Context, doc Doc, claim roster.Claim) (u ro
 		if err != nil {
 			return roster.User{}, false, err
 		}
-		writes = append(writes, more...)
-		if person.Admin {
-			delta := int64(1)
-			if !active {
-				delta = -1
-			}
-			writes = append(writes, table.Add(d.Roster.AdminsKey(), delta, 1, most))
-		}
+		writes = append(append(writes, more...), countAdmin(d.Roster, &person, active)...)
 	} else {
 		writes = append(writes, table.Replace(person.Item, person.Encode(false)))
 	}
@@ -60,7 +53,7 @@ func (d Directory) adopt(ctx context.Context, doc Doc, claim roster.Claim) (u ro
 	case err == nil:
 		u, err = link.Stored(d.Roster, v, data)
 		return u, false, err
-	case table.Conflicts(err, d.Roster.AdminsKey()):
+	case endsAdmins(d.Roster, err):
 		return roster.User{}, false, lastAdmin()
 	case x != "" && table.Conflicts(err, d.Roster.ExternalClaimKey(d.conn.ID, x)):
 		return roster.User{}, false, taken("externalId")

@@ -112,6 +112,7 @@ type checker struct {
 	groups map[identity.Group]roster.Group
 	counts map[table.Key]int64 // what counters and headers should say
 	admins int64
+	ready  int64 // admins who have a password
 	faults []string
 }
 
@@ -165,6 +166,9 @@ func (c *checker) run() {
 	if n := c.all[c.r.AdminsKey()].N; n != c.admins {
 		c.wrong("the counter of admins says %d, want %d", n, c.admins)
 	}
+	if n := c.all[c.r.ReadyAdminsKey()].N; n != c.ready {
+		c.wrong("the counter of admins with a password says %d, want %d", n, c.ready)
+	}
 }
 
 func (c *checker) user(u roster.User) {
@@ -186,6 +190,9 @@ func (c *checker) user(u roster.User) {
 	}
 	if u.Admin && u.Active() {
 		c.admins++
+		if !u.Activated.IsZero() {
+			c.ready++
+		}
 	}
 	for _, l := range u.Links {
 		if link, ok := c.users[l]; !ok || link.Target != u.ID {

@@ -103,11 +103,15 @@ type MemberOp struct {
 // commit, more members in commits that follow. What changes nothing writes
 // nothing: neither the tag nor the time of the group moves for it. Changed tells
 // whether anything did. A precondition holds for the first commit.
+//
+// Where the steps say who the members are from then on, they are compared again
+// in the end: of two who do so at once, one has the last word on the whole list.
 func (d Directory) ChangeGroup(ctx context.Context, id string, match Match, edit func(roster.Group) (Doc, error), ops []MemberOp) (g roster.Group, changed bool, err error) {
 	own, err := d.ownGroup(id)
 	if err != nil {
 		return roster.Group{}, false, err
 	}
+	whole := slices.ContainsFunc(ops, func(op MemberOp) bool { return op.Kind == ReplaceMembers })
 	var last error
 	for range tries {
 		g, err := d.Roster.Group(ctx, own)
@@ -129,13 +133,17 @@ func (d Directory) ChangeGroup(ctx context.Context, id string, match Match, edit
 			}
 		}
 		if !c.edited && len(c.add)+len(c.remove) == 0 {
-			return g, false, nil
+			return g, changed, nil
 		}
-		event, err := d.commitGroup(ctx, &c, match, "")
+		event, err := d.commitGroup(ctx, &c, match != nil || whole, "")
 		if err == nil {
-			g.LastEvent = event
+			g.LastEvent, changed = event, true
 			if err := d.changeMembers(ctx, g, add[len(c.add):], remove[len(c.remove):], event); err != nil {
 				return roster.Group{}, true, err
+			}
+			if whole {
+				match, edit = nil, nil
+				continue
 			}
 			g, err = d.Roster.Group(ctx, own)
 			return g, true, err
@@ -206,9 +214,9 @@ func (d Directory) editing(ctx context.Context, c *groupChange, edit func(roster
 	return err
 }
 
-// commitGroup writes one change of a group with its event. With a precondition
-// it depends on the group and on its members being as they were read.
-func (d Directory) commitGroup(ctx context.Context, c *groupChange, match Match, cause identity.Event) (identity.Event, error) {
+// commitGroup writes one change of a group with its event; guarded, it depends
+// on the group and on its members being as they were read.
+func (d Directory) commitGroup(ctx context.Context, c *groupChange, guarded bool, cause identity.Event) (identity.Event, error) {
 	writes := append(slices.Clone(c.writes), d.memberWrites(c.group.ID, c.add)...)
 	if len(c.remove) > 0 {
 		more, err := d.s.ending(ctx, d.Roster, c.group.ID, c.remove)
@@ -234,14 +242,14 @@ func (d Directory) commitGroup(ctx context.Context, c *groupChange, match Match,
 		return "", err
 	}
 	writes = append(writes, event)
-	if match != nil {
+	if guarded {
 		writes = d.unmoved(c.group, writes)
 	}
 	switch {
 	case c.edited:
 		c.next.LastEvent = id
 		writes = append(writes, table.Replace(c.group.Item, c.next.Encode()))
-	case match != nil:
+	case guarded:
 		writes = append(writes, table.Check(c.group.Item))
 	}
 	_, err = d.s.table.Commit(ctx, writes...)

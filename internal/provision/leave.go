@@ -41,7 +41,7 @@ func (d Directory) Leave(ctx context.Context, id string, match Match) error {
 		if err != nil {
 			return err
 		}
-		if err := match.check(UserTag(u)); err != nil {
+		if err := match.check(u.Tag()); err != nil {
 			return err
 		}
 		writes, err := d.leaving(ctx, u)
@@ -52,7 +52,7 @@ func (d Directory) Leave(ctx context.Context, id string, match Match) error {
 		if err == nil {
 			return nil
 		}
-		if table.Conflicts(err, d.Roster.AdminsKey()) {
+		if endsAdmins(d.Roster, err) {
 			return lastAdmin()
 		}
 		if !table.Conflicts(err) {
@@ -101,7 +101,7 @@ func (d Directory) leaving(ctx context.Context, u roster.User) ([]table.Write, e
 // access; the record made by hand stays, without the link.
 func (d Directory) accessOfLeaver(ctx context.Context, u roster.User) ([]table.Write, error) {
 	if u.Target == "" {
-		return []table.Write{table.Add(d.Roster.AdminsKey(), -1, 1, most)}, nil
+		return countAdmin(d.Roster, &u, false), nil
 	}
 	found, err := d.Roster.Users(ctx, u.Target)
 	if err != nil || len(found) == 0 {
@@ -119,10 +119,7 @@ func (d Directory) accessOfLeaver(ctx context.Context, u roster.User) ([]table.W
 		return []table.Write{table.Replace(person.Item, person.Encode(false))}, nil
 	}
 	writes, err := d.setActive(&person, false)
-	if err == nil && person.Admin {
-		writes = append(writes, table.Add(d.Roster.AdminsKey(), -1, 1, most))
-	}
-	return writes, err
+	return append(writes, countAdmin(d.Roster, &person, false)...), err
 }
 
 // removal builds the writes that end a user's memberships of the groups.

@@ -49,9 +49,7 @@ func (s *Service) Invite(ctx context.Context, o *org.Org, by audit.Actor, in Inv
 		}
 		claim := d.Roster.NameClaimKey(in.Email)
 		writes = append(writes, table.Create(claim, roster.EncodeClaim(u.ID)))
-		if in.Admin {
-			writes = append(writes, table.Add(d.Roster.AdminsKey(), 1, 0, most))
-		}
+		writes = append(writes, countAdmin(d.Roster, &u, true)...)
 		v, err := s.table.Commit(ctx, writes...)
 		switch {
 		case err == nil:
@@ -88,6 +86,9 @@ func (s *Service) Activation(ctx context.Context, o *org.Org, id identity.User) 
 		return nil, err
 	}
 	writes := []table.Write{table.Replace(u.Item, u.Encode(false)), event}
+	if u.Admin {
+		writes = append(writes, table.Add(r.ReadyAdminsKey(), 1, 1, most))
+	}
 	links, err := r.Users(ctx, u.Links...)
 	if err != nil {
 		return nil, err

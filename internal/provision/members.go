@@ -145,7 +145,7 @@ func (d Directory) changeMembers(ctx context.Context, g roster.Group, add, remov
 func (d Directory) commitMembers(ctx context.Context, c groupChange, cause identity.Event) (identity.Event, error) {
 	var last error
 	for range tries {
-		event, err := d.commitGroup(ctx, &c, nil, cause)
+		event, err := d.commitGroup(ctx, &c, false, cause)
 		if err == nil {
 			return event, nil
 		}

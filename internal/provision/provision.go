@@ -16,6 +16,7 @@ import (
 	"gatehouse/internal/lifecycle"
 	"gatehouse/internal/org"
 	"gatehouse/internal/roster"
+	"gatehouse/internal/scim/schema"
 	"gatehouse/internal/scim/value"
 	"gatehouse/internal/secret"
 	"gatehouse/internal/table"
@@ -75,10 +76,6 @@ func (m Match) check(tag string) error {
 	return fault.New(fault.Conflict, fault.Stale, "The resource has changed since the version that the request names.")
 }
 
-// UserTag is the entity tag of a user: it names the commit that last changed
-// what the directory sees.
-func UserTag(u roster.User) string { return string(u.Changed) }
-
 // tries bounds how often a change is decided anew because another came between;
 // each round somebody else has made progress.
 const tries = 64
@@ -107,6 +104,20 @@ func (d Directory) User(ctx context.Context, id string, groups bool) (roster.Use
 	return d.Roster.User(ctx, u, groups)
 }
 
+// sayActive gives a document that does not say whether the user is active the
+// value that holds: who is new is, anybody else is what they were. A profile
+// update that leaves it out, or clears it, must not let a suspended user in.
+func sayActive(doc Doc, active bool) (Doc, error) {
+	if doc.Attributes.Get("active").Kind() == value.Bool {
+		return doc, nil
+	}
+	said := doc.Attributes.Clone()
+	said.Set("active", value.Boolean(active))
+	// Settling puts the attribute into its place in the schema's order.
+	settled, _, err := schema.User.Settle(said, schema.Compat)
+	return Doc{Attributes: settled, Extensions: doc.Extensions}, err
+}
+
 func facts(u *roster.User, doc value.Value) lifecycle.Facts {
 	return lifecycle.Facts{
 		Exists: true, Active: roster.Active(doc), Address: roster.Email(doc) != "",
@@ -126,6 +137,10 @@ func taken(what string) error {
 // the answer is a record of the connection's own that means that user. One that
 // another directory's user goes by is a Conflict, kept for a person to look at.
 func (d Directory) Join(ctx context.Context, doc Doc) (roster.User, error) {
+	doc, err := sayActive(doc, true)
+	if err != nil {
+		return roster.User{}, err
+	}
 	name, externalID := doc.Attributes.Get("userName").Text(), doc.Attributes.Get("externalId").Text()
 	for range tries {
 		u := roster.User{ID: identity.MintUser(d.conn.ID), Seal: secret.Mint()}
@@ -225,10 +240,13 @@ func (d Directory) Change(ctx context.Context, id string, match Match, edit func
 		if err != nil {
 			return roster.User{}, false, err
 		}
-		if err := match.check(UserTag(u)); err != nil {
+		if err := match.check(u.Tag()); err != nil {
 			return roster.User{}, false, err
 		}
 		doc, err := edit(u)
+		if err == nil {
+			doc, err = sayActive(doc, u.Active())
+		}
 		if err != nil {
 			return roster.User{}, false, err
 		}
@@ -310,14 +328,7 @@ func (d Directory) access(ctx context.Context, u roster.User, active bool) ([]ta
 		}
 		writes = append(writes, more...)
 	}
-	if person.Admin {
-		delta := int64(1)
-		if !active {
-			delta = -1
-		}
-		writes = append(writes, table.Add(d.Roster.AdminsKey(), delta, 1, most))
-	}
-	return writes, nil
+	return append(writes, countAdmin(d.Roster, &person, active)...), nil
 }
 
 // setActive writes the one attribute of a user made by hand that a directory's
@@ -338,14 +349,10 @@ func (d Directory) setActive(u *roster.User, active bool) ([]table.Write, error)
 	return []table.Write{table.Replace(u.Item, u.Encode(true)), event}, nil
 }
 
-func lastAdmin() error {
-	return fault.New(fault.Forbidden, "", "This is the last administrator of the organization. Name another one first.")
-}
-
 // changeRefused explains a conflict that trying again would not mend; nil where
 // it may.
 func (d Directory) changeRefused(ctx context.Context, err error, u roster.User, doc Doc) error {
-	if table.Conflicts(err, d.Roster.AdminsKey()) {
+	if endsAdmins(d.Roster, err) {
 		return lastAdmin()
 	}
 	if name := doc.Attributes.Get("userName").Text(); table.Conflicts(err, d.Roster.NameClaimKey(name)) {

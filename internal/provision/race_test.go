@@ -161,7 +161,7 @@ func TestOfWritersWithOneTagOneGetsThrough(t *testing.T) {
 		change func(i int) error
 	}{
 		{"a user's attribute", func(i int) error {
-			return third(w.a.Change(t.Context(), ids[0], of(provision.UserTag(u)), set("title", value.Str(fmt.Sprint(i)))))
+			return third(w.a.Change(t.Context(), ids[0], of(u.Tag()), set("title", value.Str(fmt.Sprint(i)))))
 		}},
 		{"a group's members", func(i int) error {
 			return third(w.a.ChangeGroup(t.Context(), string(g.ID), of(g.Tag()), nil, op(provision.AddMembers, ids[clients+i])))

@@ -47,7 +47,7 @@ func (r Roster) User(ctx context.Context, id identity.User, withGroups bool) (Us
 			break // memberships without their user: deleted, and still being swept
 		}
 		if g, ok := membership(it.Sort); ok {
-			u.Groups = append(u.Groups, g)
+			u.belong(g, it)
 		}
 	}
 	if u.ID == "" {

@@ -30,6 +30,7 @@ import (
 //	O#o#SW#c        <user>             a deleted user whose memberships are still being swept
 //	O#o#CF          <h>#c              a userName that a connection wanted and another directory holds
 //	O#o             #admins            counter of active organization admins
+//	O#o             #admins-ready      counter of those among them who have a password
 const (
 	self         = "#"
 	memberMark   = "#M#"
@@ -111,6 +112,11 @@ func (r Roster) ConflictKey(userName string, c identity.Connection) table.Key {
 
 // AdminsKey is the counter of active organization admins.
 func (r Roster) AdminsKey() table.Key { return table.Key{Part: r.org.Part(), Sort: "#admins"} }
+
+// ReadyAdminsKey is the counter of those among them who have a password.
+func (r Roster) ReadyAdminsKey() table.Key {
+	return table.Key{Part: r.org.Part(), Sort: "#admins-ready"}
+}
 
 // GroupKey is where the group is stored.
 func (r Roster) GroupKey(id identity.Group) table.Key {

@@ -34,7 +34,7 @@ func (r Roster) UserPage(ctx context.Context, c identity.Connection, start, coun
 	}
 	if !withGroups {
 		for i := range page.Resources {
-			page.Resources[i].Groups = nil
+			page.Resources[i].Groups, page.Resources[i].mark = nil, 0
 		}
 	}
 	return page, nil
@@ -198,7 +198,7 @@ func (r Roster) usersFrom(ctx context.Context, c identity.Connection, p place, c
 			}
 			if g, ok := membership(it.Sort); ok {
 				if u.ID != "" && it.Sort[:len(u.ID)] == string(u.ID) {
-					u.Groups = append(u.Groups, g)
+					u.belong(g, it)
 				}
 				continue
 			}

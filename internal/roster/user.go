@@ -6,6 +6,8 @@ package roster
 
 import (
 	"fmt"
+	"hash/fnv"
+	"strconv"
 	"strings"
 	"time"
 
@@ -22,6 +24,7 @@ type User struct {
 	Raw    []byte           // the SCIM attributes as one JSON object, normalized: no schemas, id, meta, groups
 	Ext    uint8            // bit i: the resource has the i-th extension of its type
 	Groups []identity.Group // direct memberships, ascending; only where they were asked for
+	mark   uint64           // over Groups and when each began
 
 	Changed   table.Version // the commit that last changed what a directory sees
 	Created   time.Time
@@ -100,7 +103,7 @@ func decodeUser(it table.Item) (User, error) {
 // Stored returns u as it is once the commit with the version has written data.
 func (u User) Stored(r Roster, v table.Version, data []byte) (User, error) {
 	s, err := decodeUser(table.Item{Key: r.UserKey(u.ID), Version: v, Data: data})
-	s.Groups, s.doc = u.Groups, u.doc
+	s.Groups, s.mark, s.doc = u.Groups, u.mark, u.doc
 	return s, err
 }
 
@@ -115,6 +118,28 @@ func (u *User) Doc() value.Value {
 // SetDoc gives the user other attributes.
 func (u *User) SetDoc(doc value.Value, ext uint8) {
 	u.doc, u.Raw, u.Ext = doc, doc.Append(nil), ext
+}
+
+// belong adds a membership, given as its item.
+func (u *User) belong(g identity.Group, it table.Item) {
+	u.Groups = append(u.Groups, g)
+	h := fnv.New64a()
+	h.Write([]byte(g))
+	h.Write([]byte(it.Version))
+	u.mark ^= h.Sum64()
+}
+
+// Tag names the state of the user's own attributes: the commit that last
+// changed them. A precondition is about this.
+func (u *User) Tag() string { return string(u.Changed) }
+
+// ViewTag names what is shown of the user: the Tag, and behind a dot the state
+// of the memberships where they were read and there are any.
+func (u *User) ViewTag() string {
+	if len(u.Groups) == 0 {
+		return u.Tag()
+	}
+	return u.Tag() + "." + strconv.FormatUint(u.mark, 36)
 }
 
 // Active is what the directory says. Who is not said to be active is: RFC 7643

@@ -76,6 +76,9 @@ func (c *call) getGroup(id string) error {
 	if err != nil {
 		return err
 	}
+	if err := c.fits(g.Tag()); err != nil {
+		return err
+	}
 	if c.notModified(g.Tag()) {
 		return nil
 	}

@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"gatehouse/internal/identity"
-	"gatehouse/internal/provision"
 	"gatehouse/internal/roster"
 	"gatehouse/internal/scim/schema"
 	"gatehouse/internal/scim/value"
@@ -24,7 +23,7 @@ func (h *Handler) appendUser(b []byte, u *roster.User, groups bool) []byte {
 		}
 		b = append(b, ']')
 	}
-	return h.appendMeta(b, "User", "/Users/", string(u.ID), u.Created, u.Changed.Time(), provision.UserTag(*u))
+	return h.appendMeta(b, "User", "/Users/", string(u.ID), u.Created, u.Changed.Time(), u.ViewTag())
 }
 
 // appendGroup renders a group; nil members are left out.

@@ -169,17 +169,27 @@ func searchParameters(body value.Value, m schema.Mode) (parameters, error) {
 	return p, nil
 }
 
-// ifMatch reads the precondition; nil where there is none.
+// ifMatch reads the preconditions of a change, nil where there are none:
+// If-Match, and If-None-Match, which asks that nothing is there or that it is
+// another version (RFC 9110 §13.1). They are about the resource itself, not about
+// a user's groups, so what stands behind the dot of a user's tag does not count.
 func (c *call) ifMatch() provision.Match {
 	if c.mode == schema.Interop { // its clients must not send entity tags
 		return nil
 	}
-	return matcher(c.r.Header.Values("If-Match"))
+	is := matcher(c.r.Header.Values("If-Match"), true)
+	isNot := matcher(c.r.Header.Values("If-None-Match"), true)
+	if is == nil && isNot == nil {
+		return nil
+	}
+	return func(tag string) bool {
+		return (is == nil || is(tag)) && (isNot == nil || !isNot(tag))
+	}
 }
 
-// matcher compares tags weakly: ours are weak, and clients send them back in
-// either form.
-func matcher(headers []string) provision.Match {
+// matcher compares a list of entity tags weakly: ours are weak, and clients send
+// them back in either form. With own it compares what stands before the dot.
+func matcher(headers []string, own bool) provision.Match {
 	if len(headers) == 0 {
 		return nil
 	}
@@ -187,7 +197,11 @@ func matcher(headers []string) provision.Match {
 	return func(tag string) bool {
 		for t := range strings.SplitSeq(list, ",") {
 			t = strings.TrimSpace(t)
-			if t == "*" || strings.Trim(strings.TrimPrefix(t, "W/"), `"`) == tag {
+			text := strings.Trim(strings.TrimPrefix(t, "W/"), `"`)
+			if own {
+				text, _, _ = strings.Cut(text, ".")
+			}
+			if t == "*" || text == tag {
 				return true
 			}
 		}
@@ -195,9 +209,18 @@ func matcher(headers []string) provision.Match {
 	}
 }
 
+// fits answers for the preconditions of a read: 412 where If-Match names other
+// versions.
+func (c *call) fits(tag string) error {
+	if m := matcher(c.r.Header.Values("If-Match"), false); m != nil && !m(tag) {
+		return fault.New(fault.Conflict, fault.Stale, "The resource has changed since the version that the request names.")
+	}
+	return nil
+}
+
 // notModified answers 304 where the client has the version already.
 func (c *call) notModified(tag string) bool {
-	m := matcher(c.r.Header.Values("If-None-Match"))
+	m := matcher(c.r.Header.Values("If-None-Match"), false)
 	if m == nil || !m(tag) {
 		return false
 	}

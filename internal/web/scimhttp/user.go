@@ -22,7 +22,7 @@ func (c *call) sendUser(status int, u *roster.User, p schema.Projection) error {
 	if err != nil {
 		return err
 	}
-	return c.sendResource(status, c.h.base+"/Users/"+string(u.ID), provision.UserTag(*u), b)
+	return c.sendResource(status, c.h.base+"/Users/"+string(u.ID), u.ViewTag(), b)
 }
 
 func (c *call) getUser(id string) error {
@@ -34,7 +34,10 @@ func (c *call) getUser(id string) error {
 	if err != nil {
 		return err
 	}
-	if c.notModified(provision.UserTag(u)) {
+	if err := c.fits(u.ViewTag()); err != nil {
+		return err
+	}
+	if c.notModified(u.ViewTag()) {
 		return nil
 	}
 	return c.sendUser(http.StatusOK, &u, p)
@@ -71,9 +74,8 @@ func (c *call) postUser() error {
 	return c.sendUser(http.StatusCreated, &u, p)
 }
 
-// putUser replaces the attributes. One that is left out is cleared, but for
-// active: a profile update without it must not let a suspended user in again
-// (RFC 7644 §3.5.1 leaves the choice).
+// putUser replaces the attributes: what is left out is cleared (RFC 7644 §3.5.1),
+// but for active, which package provision keeps.
 func (c *call) putUser(id string) error {
 	p, err := c.projection(schema.User)
 	if err != nil {
@@ -83,15 +85,7 @@ func (c *call) putUser(id string) error {
 	if err != nil {
 		return err
 	}
-	return c.changeUser(id, p, func(u roster.User) (provision.Doc, error) {
-		if doc.Attributes.Get("active").Kind() != value.Absent || u.Doc().Get("active").Kind() == value.Absent {
-			return doc, nil
-		}
-		kept := doc.Attributes.Clone()
-		kept.Set("active", u.Doc().Get("active"))
-		settled, _, err := schema.User.Settle(kept, c.mode)
-		return provision.Doc{Attributes: settled, Extensions: doc.Extensions}, err
-	})
+	return c.changeUser(id, p, func(roster.User) (provision.Doc, error) { return doc, nil })
 }
 
 func (c *call) patchUser(id string) error {
