@@ -99,6 +99,11 @@ func (f *feed) effect(ctx context.Context, o *org.Org, it table.Item) (err error
 			return fmt.Errorf("queue the welcome email: %w", err)
 		}
 	}
+	if e.Has(audit.Readdress) {
+		if err := f.Courier.Readdress(ctx, o, identity.User(e.Subject), e.ID); err != nil && !fault.Is(err, fault.NotFound) {
+			return fmt.Errorf("send the link to the new address: %w", err)
+		}
+	}
 	if e.Has(audit.Sweep) || e.Has(audit.Settle) {
 		if err := f.Provision.Sweep(ctx, o, e); err != nil {
 			return err

@@ -54,9 +54,10 @@ const (
 type Effect string
 
 const (
-	Welcome Effect = "welcome" // queue the welcome email, if none was queued
-	Sweep   Effect = "sweep"   // remove what a deletion left behind
-	Settle  Effect = "settle"  // check that added members were not deleted meanwhile
+	Welcome   Effect = "welcome"   // queue the welcome email, if none was queued
+	Readdress Effect = "readdress" // end the link that was mailed, and send a new one to where the user is written to now
+	Sweep     Effect = "sweep"     // remove what a deletion left behind
+	Settle    Effect = "settle"    // check that added members were not deleted meanwhile
 )
 
 // Actor is who did it: a connection's client, a user, the operator at the

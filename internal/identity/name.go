@@ -2,6 +2,7 @@ package identity
 
 import (
 	"strings"
+	"unicode"
 
 	"golang.org/x/text/cases"
 	"golang.org/x/text/unicode/norm"
@@ -13,13 +14,25 @@ import (
 // refusals, since a directory's names are stored as they come. Leading and
 // trailing white space does not tell names apart. Unlike there, NFC comes before
 // case too: without it the iota subscript folds by the order of its marks
-// (The Unicode Standard, D145).
+// (The Unicode Standard, D145); and what is invisible does not count.
 func Fold(name string) string {
 	if ascii(name) {
 		return strings.ToLower(strings.TrimSpace(name))
 	}
-	wide := norm.NFC.String(width.Fold.String(strings.TrimSpace(name)))
-	return norm.NFC.String(cases.Fold().String(wide))
+	shown := strings.TrimSpace(strings.Map(visible, name))
+	wide := norm.NFC.String(width.Fold.String(shown))
+	// Lower case once more: case folding maps the two cases of Cherokee onto each
+	// other.
+	return norm.NFC.String(strings.ToLower(cases.Fold().String(wide)))
+}
+
+// visible drops what no reader sees, which PRECIS disallows in names: without it
+// a zero-width space would make a second "ada".
+func visible(r rune) rune {
+	if unicode.In(r, unicode.Cf, unicode.Variation_Selector, unicode.Other_Default_Ignorable_Code_Point) {
+		return -1
+	}
+	return r
 }
 
 func ascii(s string) bool {

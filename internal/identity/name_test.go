@@ -29,6 +29,9 @@ func TestFold(t *testing.T) {
 		{"ada", "аda", false},                    // the first letter is Cyrillic
 		{"ı", "i", false},                        // Turkish: another letter
 		{"", " ", true},
+		{"a\u200bda", "ada", true}, // zero-width space
+		{"\u202eada", "ada", true}, // right-to-left override
+		{"\u200b ada", "ada", true},
 	} {
 		if got := identity.Fold(c.a) == identity.Fold(c.b); got != c.same {
 			t.Errorf("Fold(%q) = %q and Fold(%q) = %q: the same is %v, want %v", c.a, identity.Fold(c.a), c.b, identity.Fold(c.b), got, c.same)

@@ -10,11 +10,11 @@ import "gatehouse/internal/audit"
 // Facts are what decisions rest on, at one moment.
 type Facts struct {
 	Exists    bool
-	Active    bool // the directory says so
-	Address   bool // there is somewhere to write to
-	Activated bool // the person created a password
-	Welcomed  bool // a welcome email was decided on before
-	Linked    bool // a link to a user who was invited by hand
+	Active    bool   // the directory says so
+	Address   string // where to write to, folded; empty: nowhere
+	Activated bool   // the person created a password
+	Welcomed  bool   // a welcome email was decided on before
+	Linked    bool   // a link to a user who was invited by hand
 }
 
 // Policy is what the connection wants.
@@ -64,7 +64,7 @@ func Decide(before, after Facts, changed bool, p Policy) Decision {
 	case !after.Exists:
 		return Decision{Move: Leaver, Event: audit.UserLeft, Effects: []audit.Effect{audit.Sweep}}
 	case before.Active && !after.Active:
-		return Decision{Move: Leaver, Event: audit.UserSuspended}
+		d = Decision{Move: Leaver, Event: audit.UserSuspended}
 	case !before.Active && after.Active:
 		d = Decision{Move: Joiner, Event: audit.UserResumed}
 	case changed:
@@ -74,12 +74,17 @@ func Decide(before, after Facts, changed bool, p Policy) Decision {
 	}
 	// Only what stood in the way and no longer does brings the mail: that a
 	// connection stopped suppressing must not mail everybody at their next change.
-	became := !before.Exists || !before.Active || !before.Address
+	became := !before.Exists || !before.Active || before.Address == ""
 	// Who is resumed may have been suspended before the mail went, which cancelled
 	// it. Asking again brings no second one.
 	welcomed := after.Welcomed && d.Event != audit.UserResumed
-	if became && after.Active && after.Address && !welcomed && !after.Activated && !after.Linked && !p.SuppressWelcome {
+	if became && after.Active && after.Address != "" && !welcomed && !after.Activated && !after.Linked && !p.SuppressWelcome {
 		d.Effects = append(d.Effects, audit.Welcome)
+	}
+	// The link that went to the old address would open the account to whoever
+	// reads mail there; and the new one knows of nothing yet.
+	if before.Welcomed && before.Address != after.Address && !after.Activated && !after.Linked {
+		d.Effects = append(d.Effects, audit.Readdress)
 	}
 	return d
 }

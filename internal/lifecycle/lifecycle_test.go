@@ -11,11 +11,12 @@ import (
 func TestDecide(t *testing.T) {
 	type facts = lifecycle.Facts
 	none := facts{}
-	is := facts{Exists: true, Active: true, Address: true}
+	is := facts{Exists: true, Active: true, Address: "ada@example.com"}
 	with := func(f facts, change func(*facts)) facts { change(&f); return f }
 	inactive := with(is, func(f *facts) { f.Active = false })
-	silent := with(is, func(f *facts) { f.Address = false })
+	silent := with(is, func(f *facts) { f.Address = "" })
 	welcomed := with(is, func(f *facts) { f.Welcomed = true })
+	elsewhere := with(welcomed, func(f *facts) { f.Address = "new@example.com" })
 	activated := with(is, func(f *facts) { f.Activated = true })
 	linked := with(is, func(f *facts) { f.Linked = true })
 	suppress := lifecycle.Policy{SuppressWelcome: true}
@@ -41,12 +42,17 @@ func TestDecide(t *testing.T) {
 		{"an address comes", silent, is, true, lifecycle.Policy{}, lifecycle.Mover, audit.UserChanged, []audit.Effect{audit.Welcome}},
 		{"an address comes quietly", silent, is, true, suppress, lifecycle.Mover, audit.UserChanged, nil},
 		{"an address goes", is, silent, true, lifecycle.Policy{}, lifecycle.Mover, audit.UserChanged, nil},
-		{"an address of an inactive one comes", with(inactive, func(f *facts) { f.Address = false }), inactive, true, lifecycle.Policy{}, lifecycle.Mover, audit.UserChanged, nil},
+		{"an address of an inactive one comes", with(inactive, func(f *facts) { f.Address = "" }), inactive, true, lifecycle.Policy{}, lifecycle.Mover, audit.UserChanged, nil},
 		{"a user is suspended", is, inactive, true, lifecycle.Policy{}, lifecycle.Leaver, audit.UserSuspended, nil},
 		{"an inactive one becomes active", inactive, is, true, lifecycle.Policy{}, lifecycle.Joiner, audit.UserResumed, []audit.Effect{audit.Welcome}},
 		{"a welcomed one is resumed", with(welcomed, func(f *facts) { f.Active = false }), welcomed, true, lifecycle.Policy{}, lifecycle.Joiner, audit.UserResumed, []audit.Effect{audit.Welcome}},
 		{"a welcomed one is resumed quietly", with(welcomed, func(f *facts) { f.Active = false }), welcomed, true, suppress, lifecycle.Joiner, audit.UserResumed, nil},
-		{"the address of a welcomed one comes back", with(welcomed, func(f *facts) { f.Address = false }), welcomed, true, lifecycle.Policy{}, lifecycle.Mover, audit.UserChanged, nil},
+		{"the address of a welcomed one comes back", with(welcomed, func(f *facts) { f.Address = "" }), welcomed, true, lifecycle.Policy{}, lifecycle.Mover, audit.UserChanged, []audit.Effect{audit.Readdress}},
+		{"the address of a welcomed one goes", welcomed, with(welcomed, func(f *facts) { f.Address = "" }), true, lifecycle.Policy{}, lifecycle.Mover, audit.UserChanged, []audit.Effect{audit.Readdress}},
+		{"a welcomed one moves to another address", welcomed, elsewhere, true, suppress, lifecycle.Mover, audit.UserChanged, []audit.Effect{audit.Readdress}},
+		{"a welcomed one moves and is suspended", welcomed, with(elsewhere, func(f *facts) { f.Active = false }), true, lifecycle.Policy{}, lifecycle.Leaver, audit.UserSuspended, []audit.Effect{audit.Readdress}},
+		{"an activated one moves", with(welcomed, func(f *facts) { f.Activated = true }), with(elsewhere, func(f *facts) { f.Activated = true }), true, lifecycle.Policy{}, lifecycle.Mover, audit.UserChanged, nil},
+		{"one who was never welcomed moves", is, with(is, func(f *facts) { f.Address = "new@example.com" }), true, suppress, lifecycle.Mover, audit.UserChanged, nil},
 		{"an activated one is resumed", with(activated, func(f *facts) { f.Active = false }), activated, true, lifecycle.Policy{}, lifecycle.Joiner, audit.UserResumed, nil},
 		{"a link is resumed", with(linked, func(f *facts) { f.Active = false }), linked, true, lifecycle.Policy{}, lifecycle.Joiner, audit.UserResumed, nil},
 		{"a user is deleted", is, none, true, lifecycle.Policy{}, lifecycle.Leaver, audit.UserLeft, []audit.Effect{audit.Sweep}},
@@ -67,12 +73,12 @@ func TestDecide(t *testing.T) {
 func TestWhoIsNeverWelcomed(t *testing.T) {
 	for bits := range 1 << 13 {
 		bit := func(i int) bool { return bits>>i&1 == 1 }
-		before := lifecycle.Facts{Exists: bit(0), Active: bit(1), Address: bit(2), Activated: bit(3), Welcomed: bit(4), Linked: bit(5)}
-		after := lifecycle.Facts{Exists: bit(6), Active: bit(7), Address: bit(8), Activated: bit(9), Welcomed: bit(10), Linked: bit(11)}
+		before := lifecycle.Facts{Exists: bit(0), Active: bit(1), Address: address(bit(2)), Activated: bit(3), Welcomed: bit(4), Linked: bit(5)}
+		after := lifecycle.Facts{Exists: bit(6), Active: bit(7), Address: address(bit(8)), Activated: bit(9), Welcomed: bit(10), Linked: bit(11)}
 		p := lifecycle.Policy{SuppressWelcome: bit(12)}
 		for _, changed := range []bool{false, true} {
 			d := lifecycle.Decide(before, after, changed, p)
-			may := after.Exists && after.Active && after.Address && !after.Activated && (!after.Welcomed || !before.Active || !before.Exists) && !after.Linked && !p.SuppressWelcome
+			may := after.Exists && after.Active && after.Address != "" && !after.Activated && (!after.Welcomed || !before.Active || !before.Exists) && !after.Linked && !p.SuppressWelcome
 			if d.Welcomes() && !may {
 				t.Fatalf("Decide(%+v, %+v, %v, %+v) welcomes", before, after, changed, p)
 			}
@@ -81,4 +87,11 @@ func TestWhoIsNeverWelcomed(t *testing.T) {
 			}
 		}
 	}
+}
+
+func address(some bool) string {
+	if some {
+		return "ada@example.com"
+	}
+	return ""
 }

@@ -120,7 +120,7 @@ func sayActive(doc Doc, active bool) (Doc, error) {
 
 func facts(u *roster.User, doc value.Value) lifecycle.Facts {
 	return lifecycle.Facts{
-		Exists: true, Active: roster.Active(doc), Address: roster.Email(doc) != "",
+		Exists: true, Active: roster.Active(doc), Address: identity.Fold(roster.Email(doc)),
 		Activated: !u.Activated.IsZero(), Welcomed: u.Welcomed, Linked: u.Target != "",
 	}
 }
