@@ -143,8 +143,8 @@ type connectionRevokeCmd struct {
 	at
 	Org        string `required:"" help:"Id or address of the organization."`
 	Connection string `required:"" help:"Id of the connection."`
-	Credential string `help:"Id of the credential; without it all of them end." xor:"which" required:""`
-	All        bool   `help:"End every credential of the connection." xor:"which" required:""`
+	Credential string `help:"Id of the credential to end. Either this or --all." xor:"which" required:""`
+	All        bool   `help:"End every credential of the connection; nobody gets in with them any more." xor:"which" required:""`
 }
 
 func (c *connectionRevokeCmd) Run(ctx context.Context, out io.Writer) error {

@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 	"time"
 
@@ -32,7 +33,7 @@ type cli struct {
 type at struct {
 	Data string `help:"Data folder." default:"./data" env:"GATEHOUSE_DATA" type:"path"`
 	URL  string `help:"Outside address, for a store at rest whose mails and answers name it." env:"GATEHOUSE_URL"`
-	JSON bool   `help:"Print the answer as one JSON value." name:"json"`
+	JSON bool   `help:"Print the answer as one JSON value, and an error as one on stderr." name:"json"`
 }
 
 // do carries out a command and prints the answer: as JSON, or as text says.
@@ -121,15 +122,30 @@ func run(ctx context.Context, args []string, out, errs io.Writer) int {
 	if exited >= 0 {
 		return exited
 	}
+	asJSON := slices.Contains(args, "--json")
 	if err != nil {
-		fmt.Fprintln(errs, "gatehouse:", err)
+		report(errs, asJSON, fault.Invalid, err.Error())
 		return 2
 	}
 	if err := k.Run(); err != nil {
-		fmt.Fprintln(errs, "gatehouse:", explain(err))
+		report(errs, asJSON, fault.Of(err).Kind, explain(err))
 		return 1
 	}
 	return 0
+}
+
+// report tells what went wrong: in a sentence, or as JSON to who reads answers
+// as JSON.
+func report(errs io.Writer, asJSON bool, kind fault.Kind, message string) {
+	if !asJSON {
+		fmt.Fprintln(errs, "gatehouse:", message)
+		return
+	}
+	type told struct {
+		Kind    string `json:"kind"` // as package fault names it
+		Message string `json:"message"`
+	}
+	json.NewEncoder(errs).Encode(map[string]told{"error": {kind.String(), message}})
 }
 
 func explain(err error) string {

@@ -137,6 +137,11 @@ var byOperator = audit.Actor{Kind: "operator"}
 func (a *App) SignIn(o *org.Org) string { return a.URL + "/o/" + o.Slug + "/sign-in" }
 
 func (op *Operator) orgCreate(ctx context.Context, in OrgCreate) (any, error) {
+	if in.Admin != "" {
+		if err := provision.CheckAddress(in.Admin); err != nil {
+			return nil, err // rather than an organization without an admin
+		}
+	}
 	o, err := op.App.Orgs.Create(ctx, org.Spec{Name: in.Name, Slug: in.Slug, Language: in.Language})
 	if err != nil {
 		return nil, err

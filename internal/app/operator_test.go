@@ -137,6 +137,9 @@ func TestCommandsRefuse(t *testing.T) {
 			t.Errorf("%s %+v = %v, want it refused as %v", c.name, c.args, err, c.kind)
 		}
 	}
+	if list, err := do(t, op, "org list", nil); err != nil || len(list["list"].([]any)) != 1 {
+		t.Errorf("after the refusals org list = %v, %v; want the one organization from before", list, err)
+	}
 }
 
 // What the feed gives up on is listed without naming anybody, and replayed.

@@ -26,6 +26,13 @@ func (h *home) backup(ctx context.Context, from Folder, args json.RawMessage) (a
 	if err := json.Unmarshal(args, &a); err != nil || !filepath.IsAbs(a.Dir) {
 		return nil, fault.New(fault.Invalid, "", "A backup needs the name of the folder to make.")
 	}
+	inside, err := from.contains(filepath.Dir(a.Dir))
+	if err != nil {
+		return nil, failedBackup(err)
+	}
+	if inside {
+		return nil, fault.New(fault.Invalid, "", "%s is inside the data folder: a backup would be lost with it.", a.Dir)
+	}
 	if _, err := os.Lstat(a.Dir); !errors.Is(err, fs.ErrNotExist) {
 		return nil, fault.New(fault.Conflict, "", "%s is there already. A backup goes to a folder of its own.", a.Dir)
 	}
@@ -42,6 +49,9 @@ func (h *home) backup(ctx context.Context, from Folder, args json.RawMessage) (a
 	if err := writeFile(to.path("server.key"), []byte(h.app.Key.Reveal()+"\n")); err != nil {
 		return nil, failedBackup(err)
 	}
+	if err := to.found(h.app.Key); err != nil {
+		return nil, failedBackup(err)
+	}
 	b, err := os.ReadFile(from.path("demo.json"))
 	if err == nil {
 		err = writeFile(to.path("demo.json"), b)
@@ -55,7 +65,37 @@ func (h *home) backup(ctx context.Context, from Folder, args json.RawMessage) (a
 	if err := os.Rename(tmp, a.Dir); err != nil {
 		return nil, failedBackup(err)
 	}
+	if err := syncFolder(filepath.Dir(a.Dir)); err != nil {
+		return nil, failedBackup(err)
+	}
 	return app.Done{Done: true}, nil
+}
+
+// contains reports whether a folder, which may not be there yet, is this one or
+// inside of it, over whatever links.
+func (f Folder) contains(dir string) (bool, error) {
+	own, err := os.Stat(string(f))
+	if err != nil {
+		return false, err
+	}
+	real, err := filepath.EvalSymlinks(dir)
+	for errors.Is(err, fs.ErrNotExist) && dir != filepath.Dir(dir) {
+		dir = filepath.Dir(dir)
+		real, err = filepath.EvalSymlinks(dir)
+	}
+	if err != nil {
+		return false, err
+	}
+	for {
+		info, err := os.Stat(real)
+		if err != nil || os.SameFile(own, info) {
+			return err == nil, err
+		}
+		if real == filepath.Dir(real) {
+			return false, nil
+		}
+		real = filepath.Dir(real)
+	}
 }
 
 func failedBackup(err error) error {

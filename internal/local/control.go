@@ -98,6 +98,17 @@ func message(err error) string {
 	return err.Error()
 }
 
+// served reports whether a program answers at the folder's socket.
+func (f Folder) served(ctx context.Context) bool {
+	return f.socket(func(path string) error {
+		c, err := (&net.Dialer{}).DialContext(ctx, "unix", path)
+		if err == nil {
+			c.Close()
+		}
+		return err
+	}) == nil
+}
+
 // ask sends a command to the program that serves the folder; ok is false if
 // none does.
 func (f Folder) ask(ctx context.Context, name string, args json.RawMessage) (answer json.RawMessage, ok bool, err error) {
@@ -128,6 +139,7 @@ func (f Folder) ask(ctx context.Context, name string, args json.RawMessage) (ans
 	if err != nil {
 		return nil, true, fmt.Errorf("talk to the program that serves %s: %w", f, err)
 	}
+	answer = bytes.TrimSpace(answer) // the encoder ends with a line
 	if res.StatusCode != http.StatusOK {
 		var no refusal
 		if err := json.Unmarshal(answer, &no); err != nil {

@@ -58,12 +58,12 @@ func (h *home) private(addr net.Addr) bool {
 // inbox shows a mail folder to the portal.
 type inbox struct{ folder *maildir.Folder }
 
-func (i inbox) Latest(_ context.Context, n int) ([]mail.Message, error) {
+func (i inbox) Latest(_ context.Context, skip, n int) ([]mail.Message, int, error) {
 	var out []mail.Message
-	for _, m := range i.folder.List(0, n) {
+	for _, m := range i.folder.List(skip, n) {
 		out = append(out, shown(m))
 	}
-	return out, nil
+	return out, i.folder.Count(), nil
 }
 
 func (i inbox) Open(_ context.Context, id identity.Message) (mail.Message, error) {

@@ -1,11 +1,17 @@
 package local
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
+	"os"
+	"path/filepath"
 
 	"gatehouse/internal/app"
+	"gatehouse/internal/fault"
 )
 
 // Readiness is where a program that answers is found and with which credential:
@@ -20,6 +26,52 @@ type Readiness struct {
 	AdminEmail string `json:"adminEmail"` // its admin, whose invitation lies in the inbox
 	Org        string `json:"org"`        // its id
 	Connection string `json:"connection"` // id of its connection
+}
+
+// readyFile is where a Readiness is written; empty: nowhere.
+type readyFile string
+
+// check refuses a file that could not be written later.
+func (f readyFile) check() error {
+	if f == "" {
+		return nil
+	}
+	info, err := os.Stat(string(f))
+	if err == nil && !info.Mode().IsRegular() {
+		return fault.New(fault.Invalid, "", "The ready file %s is there already and is no file.", string(f))
+	}
+	tmp, err := os.CreateTemp(filepath.Dir(string(f)), ".new-*")
+	if err == nil {
+		err = errors.Join(tmp.Close(), os.Remove(tmp.Name()))
+	}
+	if err != nil {
+		return &fault.Error{Kind: fault.Invalid, Msg: fmt.Sprintf("The ready file %s cannot be written: its folder is missing or closed.", string(f)), Err: err}
+	}
+	return nil
+}
+
+func (f readyFile) write(r Readiness) error {
+	if f == "" {
+		return nil
+	}
+	b, err := json.MarshalIndent(r, "", "  ")
+	if err == nil {
+		err = writeFile(string(f), append(b, '\n'))
+	}
+	if err != nil {
+		return fmt.Errorf("write the ready file: %w", err)
+	}
+	return nil
+}
+
+func (f readyFile) remove() error {
+	if f == "" {
+		return nil
+	}
+	if err := os.Remove(string(f)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("remove the ready file: %w", err)
+	}
+	return nil
 }
 
 func (h *home) readiness(addr net.Addr, d app.Demo) Readiness {

@@ -42,13 +42,15 @@ func TestFilesAreTheirOwnersAlone(t *testing.T) {
 	// What lies in a folder that is closed to others is closed to them; what is
 	// most wanted is closed by itself too.
 	for path, want := range map[string]fs.FileMode{
-		dir: 0o700, dir + "/store": 0o700, dir + "/mail": 0o700, dir + "/server.key": 0o600, dir + "/demo.json": 0o600, dir + "/gatehouse.sock": 0o600,
-		copied: 0o700, copied + "/store": 0o700, copied + "/server.key": 0o600, copied + "/demo.json": 0o600,
+		dir: 0o700, dir + "/store": 0o700, dir + "/mail": 0o700, dir + "/server.key": 0o600, dir + "/founded": 0o600, dir + "/demo.json": 0o600, dir + "/gatehouse.sock": 0o600,
+		copied: 0o700, copied + "/store": 0o700, copied + "/server.key": 0o600, copied + "/founded": 0o600, copied + "/demo.json": 0o600,
 		s.ready: 0o600,
 	} {
 		info, err := os.Stat(path)
-		if err != nil || info.Mode().Perm() != want {
-			t.Errorf("the mode of %s is %v (%v), want %v", filepath.Base(path), info.Mode().Perm(), err, want)
+		if err != nil {
+			t.Errorf("look at %s: %v", filepath.Base(path), err)
+		} else if info.Mode().Perm() != want {
+			t.Errorf("the mode of %s is %v, want %v", filepath.Base(path), info.Mode().Perm(), want)
 		}
 	}
 }
@@ -117,7 +119,7 @@ func TestOutsideAddresses(t *testing.T) {
 	}
 	for _, s := range []string{
 		"http://gate.example", "http://192.0.2.1", "http://127.0.0.1.evil.example", "http://localhost.evil.example", "ftp://gate.example", "gate.example",
-		"", "https://", "https://gate.example/path", "https://gate.example?x", "https://gate.example#x", "https://user:pass@gate.example", "javascript:alert(1)",
+		"", "https://", "https://gate.example/path", "https://gate.example?x", "https://a_b.example", "https://gate.example#x", "https://user:pass@gate.example", "javascript:alert(1)",
 	} {
 		if err := checkURL(s); !fault.Is(err, fault.Invalid) {
 			t.Errorf("checkURL(%q) = %v, want it refused", s, err)

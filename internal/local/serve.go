@@ -8,7 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"net/http"
+	netmail "net/mail"
 	"net/url"
 	"os"
 	"strconv"
@@ -67,6 +67,9 @@ func open(ctx context.Context, o Options, log *slog.Logger) (*home, error) {
 	if err := o.Data.prepare(); err != nil {
 		return nil, err
 	}
+	if err := o.Data.checkStore(); err != nil {
+		return nil, err
+	}
 	t, err := pebble.Open(o.Data.path("store"), pebble.Options{Subscriptions: app.Subscriptions(), Logger: log})
 	if err != nil {
 		return nil, refused(err, o.Data)
@@ -101,6 +104,13 @@ func (h *home) build(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
+	was, err := o.Data.wasFounded()
+	if err != nil {
+		return err
+	}
+	if was && !founded {
+		return o.Data.errEmptied()
+	}
 	p := app.Ports{Table: h.table, URL: strings.TrimSuffix(o.URL, "/"), Now: time.Now, Log: h.log,
 		Daily: o.MailLimit, CredentialCache: time.Minute}
 	if p.Key, err = o.Data.key(!founded); err != nil {
@@ -108,6 +118,14 @@ func (h *home) build(ctx context.Context, o Options) error {
 	}
 	if err := app.Prepare(ctx, h.table, p.Key, p.Now()); err != nil {
 		return err
+	}
+	if !was {
+		// A full disk does not keep an old store from being read.
+		if err := o.Data.found(p.Key); err != nil && !founded {
+			return err
+		} else if err != nil {
+			h.log.Error("the next start tries again", "error", err.Error())
+		}
 	}
 	if o.SMTP == "" {
 		mails, err := maildir.Open(o.Data.path("mail"))
@@ -145,8 +163,16 @@ func (h *home) build(ctx context.Context, o Options) error {
 // began.
 func Serve(ctx context.Context, o Options) error {
 	log := slog.New(slog.NewJSONHandler(o.Err, nil))
-	if o.SMTP != "" && o.From == "" {
-		return fault.New(fault.Invalid, "", "With --smtp, --from names the address that mails come from.")
+	if err := o.check(); err != nil {
+		return err
+	}
+	if o.Data.served(ctx) {
+		return refused(pebble.ErrServed, o.Data)
+	}
+	// A script that waits for the file must not read where a program was.
+	ready := readyFile(o.Ready)
+	if err := ready.remove(); err != nil {
+		return err
 	}
 	ln, err := net.Listen("tcp", o.Listen)
 	if err != nil {
@@ -155,9 +181,6 @@ func Serve(ctx context.Context, o Options) error {
 	defer ln.Close()
 	if o.URL == "" {
 		o.URL = "http://" + ln.Addr().String()
-	}
-	if err := checkURL(o.URL); err != nil {
-		return err
 	}
 	h, err := open(ctx, o, log)
 	if err != nil {
@@ -190,48 +213,46 @@ func Serve(ctx context.Context, o Options) error {
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(ln) }()
 	r := h.readiness(ln.Addr(), demo)
-	if o.Ready != "" {
-		b, err := json.MarshalIndent(r, "", "  ")
-		if err == nil {
-			err = writeFile(o.Ready, append(b, '\n'))
-		}
-		if err != nil {
-			return fmt.Errorf("write the ready file: %w", err)
-		}
+	if err := ready.write(r); err != nil {
+		return err
 	}
 	r.print(o.Out)
 	select {
 	case err := <-failed:
-		return fmt.Errorf("serve: %w", err)
+		return errors.Join(fmt.Errorf("serve: %w", err), ready.remove())
 	case <-ctx.Done():
 	}
-	log.Info("draining")
-	drain, cancel := context.WithTimeout(context.Background(), 15*time.Second)
-	defer cancel()
-	if err := server.Shutdown(drain); err != nil {
-		server.Close()
-	}
-	return nil
+	err = ready.remove()
+	drain(server, log)
+	return err
 }
 
-// newServer bounds what one client, and all of them, can hold.
-func newServer(pages http.Handler, log *slog.Logger) *http.Server {
-	return &http.Server{
-		Handler:           bounded(pages),
-		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: 60 * time.Second, IdleTimeout: 2 * time.Minute,
-		MaxHeaderBytes: maxHeaders - 4<<10, // net/http reads 4 KB more before it refuses, on a kept connection 8
-		ErrorLog:       slog.NewLogLogger(quiet{log.Handler()}, slog.LevelWarn),
+// check refuses options that can never do, before anything is made.
+func (o Options) check() error {
+	if o.SMTP != "" && o.From == "" {
+		return fault.New(fault.Invalid, "", "With --smtp, --from names the address that mails come from.")
 	}
+	if o.From != "" {
+		if a, err := netmail.ParseAddress(o.From); err != nil || a.Address != o.From {
+			return fault.New(fault.Invalid, "", "%.100q is not an address that mails can come from; it has to look like no-reply@example.com.", o.From)
+		}
+	}
+	if o.URL != "" {
+		if err := checkURL(o.URL); err != nil {
+			return err
+		}
+	}
+	return readyFile(o.Ready).check()
 }
-
-// maxHeaders is API Gateway's limit of a request line with its headers, in bytes.
-const maxHeaders = 10 << 10
 
 // checkURL takes what links and locations may begin with.
 func checkURL(s string) error {
 	u, err := url.Parse(s)
 	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.RawQuery != "" || u.Fragment != "" || u.User != nil || strings.Trim(u.Path, "/") != "" {
 		return fault.New(fault.Invalid, "", "The outside address has to look like https://host or https://host:port.")
+	}
+	if strings.Contains(u.Hostname(), "_") {
+		return fault.New(fault.Invalid, "", "The outside address %s has an underscore in its host, which no host name may have: identity providers such as Okta refuse it.", s)
 	}
 	if u.Scheme == "http" && !loopback(u.Hostname()) {
 		return fault.New(fault.Invalid, "", "The outside address %s is http: passwords would travel in the clear. Put TLS before Gatehouse and name the https address.", s)
@@ -279,24 +300,6 @@ func (h *home) close() {
 	}
 }
 
-// maxAtOnce bounds the requests under way: what is beyond is told to come back
-// rather than to eat the memory.
-const maxAtOnce = 512
-
-func bounded(next http.Handler) http.Handler {
-	slots := make(chan struct{}, maxAtOnce)
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		select {
-		case slots <- struct{}{}:
-			defer func() { <-slots }()
-			next.ServeHTTP(w, r)
-		default:
-			w.Header().Set("Retry-After", "1")
-			http.Error(w, "Too many requests at once. Try again in a second.", http.StatusServiceUnavailable)
-		}
-	})
-}
-
 // demo returns the demo organization's credential: kept, made now, or none.
 func (h *home) demo(ctx context.Context, o Options) (app.Demo, error) {
 	d, ok, err := o.Data.demo()
@@ -312,15 +315,39 @@ func (h *home) demo(ctx context.Context, o Options) (app.Demo, error) {
 	return d, o.Data.keepDemo(d)
 }
 
+// patience is how long a command waits for another one that has the store, or
+// for a program that is about to answer or to end.
+const patience = 5 * time.Second
+
 // Operate carries out one command: in the program that serves the folder, or,
 // if none does, here, on the store at rest. A store that is not there is made
 // only for commands that make something.
 func Operate(ctx context.Context, f Folder, outside, name string, args json.RawMessage) (json.RawMessage, error) {
-	answer, served, err := f.ask(ctx, name, args)
-	if served || err != nil {
-		return answer, err
+	for began := time.Now(); ; {
+		answer, served, err := f.ask(ctx, name, args)
+		if served || err != nil {
+			return answer, err
+		}
+		answer, err = f.operate(ctx, outside, name, args)
+		if !errors.Is(err, pebble.ErrServed) || time.Since(began) >= patience {
+			return answer, err
+		}
+		select {
+		case <-time.After(50 * time.Millisecond):
+		case <-ctx.Done():
+			return nil, fmt.Errorf("wait for the store: %w", ctx.Err())
+		}
 	}
-	if _, err := os.Stat(f.path("store")); errors.Is(err, os.ErrNotExist) && name != "org create" {
+}
+
+// operate is Operate on the store at rest. Nothing was done if it fails with
+// pebble.ErrServed.
+func (f Folder) operate(ctx context.Context, outside, name string, args json.RawMessage) (json.RawMessage, error) {
+	was, err := f.wasFounded()
+	if err != nil {
+		return nil, err
+	}
+	if _, err := os.Stat(f.path("store")); errors.Is(err, os.ErrNotExist) && !was && name != "org create" {
 		return nil, fault.New(fault.NotFound, "", "There is no Gatehouse in %s. Name its folder with --data.", f)
 	}
 	if outside == "" {

@@ -23,15 +23,25 @@ type Invitation struct {
 	Admin    bool   // organization admin
 }
 
+// CheckAddress refuses as Invalid what Invite would not take for an email
+// address, white space around it ignored.
+func CheckAddress(email string) error {
+	email = strings.TrimSpace(email)
+	if roster.Email(value.Obj(value.M("userName", value.Str(email)))) == "" {
+		return fault.New(fault.Invalid, fault.InvalidValue, "%.100q is not an email address.", email)
+	}
+	return nil
+}
+
 // Invite creates a user of the connection manual and has the welcome email
 // queued. An address that anybody in the organization goes by is a Conflict.
 func (s *Service) Invite(ctx context.Context, o *org.Org, by audit.Actor, in Invitation) (roster.User, error) {
 	d := s.Manual(o, by)
 	in.Email = strings.TrimSpace(in.Email)
-	doc := value.Obj(value.M("userName", value.Str(in.Email)))
-	if roster.Email(doc) == "" {
-		return roster.User{}, fault.New(fault.Invalid, fault.InvalidValue, "%.100q is not an email address.", in.Email)
+	if err := CheckAddress(in.Email); err != nil {
+		return roster.User{}, err
 	}
+	doc := value.Obj(value.M("userName", value.Str(in.Email)))
 	if in.Name != "" {
 		doc.Set("displayName", value.Str(in.Name))
 	}

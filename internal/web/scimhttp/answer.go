@@ -50,8 +50,11 @@ func (c *call) sendResource(status int, location, tag string, body []byte) error
 
 var errNotFound = fault.New(fault.NotFound, "", "There is nothing at this address.")
 
-// errMediaType is a 415.
-var errMediaType = errors.New("unsupported media type")
+// errMediaType and errCoding are a 415 (RFC 9110 §15.5.16).
+var (
+	errMediaType = errors.New("unsupported media type")
+	errCoding    = errors.New("unsupported content coding")
+)
 
 // methodError is a 405 with what would be allowed.
 type methodError struct{ allow string }
@@ -83,6 +86,8 @@ func (c *call) fail(err error) {
 		status, detail = http.StatusMethodNotAllowed, "The method is not allowed here; allowed are "+method.allow+"."
 	case errors.Is(err, errMediaType):
 		status, detail = http.StatusUnsupportedMediaType, "The body has to be application/scim+json or application/json, in UTF-8."
+	case errors.Is(err, errCoding):
+		status, detail = http.StatusUnsupportedMediaType, "The body has to come as it is: no Content-Encoding is taken, such as gzip."
 	case errors.As(err, &unsupported):
 		status, detail = http.StatusNotImplemented, unsupported.msg
 	case status >= http.StatusInternalServerError:

@@ -99,6 +99,51 @@ func TestMediaTypes(t *testing.T) {
 	}
 }
 
+// A coding is not undone, so what it holds is not read: a sentence says so
+// rather than that the body is no JSON.
+func TestContentCodings(t *testing.T) {
+	w := newWorld(t)
+	for i, c := range []struct {
+		coding string
+		status int
+	}{
+		{"identity", 201}, {"Identity", 201}, {"", 201},
+		{"gzip", 415}, {"br", 415}, {"deflate", 415}, {"identity, gzip", 415}, {"nonsense", 415},
+	} {
+		a := w.do("POST", "/Users", person(fmt.Sprintf("c%d@example.com", i)), "Content-Encoding", c.coding)
+		if a.status != c.status {
+			t.Errorf("Content-Encoding %q = %d, want %d", c.coding, a.status, c.status)
+		}
+		if c.status == 415 {
+			a.refused(415, "")
+			if !strings.Contains(string(a.body), "Content-Encoding") || a.header.Get("Accept-Encoding") != "identity" {
+				t.Errorf("Content-Encoding %q is refused with %s and Accept-Encoding %q, want the reason and identity", c.coding, a.body, a.header.Get("Accept-Encoding"))
+			}
+		}
+	}
+}
+
+// unread is a body that nobody must read.
+type unread struct{ t *testing.T }
+
+func (u unread) Read([]byte) (int, error) {
+	u.t.Error("a body that is announced as too large is read")
+	return 0, io.EOF
+}
+
+// What is announced as too large is refused before a byte of it is asked for.
+func TestAnnouncedTooLarge(t *testing.T) {
+	w := newWorld(t)
+	r := httptest.NewRequest("POST", scimhttp.Prefix+"/Users", unread{t})
+	r.ContentLength = 1<<20 + 1
+	r.Header.Set("Authorization", "Bearer "+w.token)
+	rec := httptest.NewRecorder()
+	w.ServeHTTP(rec, r)
+	if rec.Code != 413 {
+		t.Errorf("a Content-Length of 1 MB and a byte = %d, want 413", rec.Code)
+	}
+}
+
 // TestOverTheWire is about what a recorder does not show.
 func TestOverTheWire(t *testing.T) {
 	w := newWorld(t)

@@ -21,6 +21,12 @@ func (c *call) body() (value.Value, error) {
 	if ct := c.r.Header.Get("Content-Type"); ct != "" && !isJSON(ct) {
 		return value.Value{}, errMediaType
 	}
+	for _, coding := range c.r.Header.Values("Content-Encoding") {
+		if coding != "" && !strings.EqualFold(coding, "identity") {
+			c.w.Header().Set("Accept-Encoding", "identity") // RFC 9110 §12.5.3
+			return value.Value{}, errCoding
+		}
+	}
 	text, err := c.read()
 	if err != nil {
 		return value.Value{}, err
@@ -35,6 +41,8 @@ func (c *call) body() (value.Value, error) {
 	return v, nil
 }
 
+var errTooLarge = fault.New(fault.Invalid, fault.TooLarge, "The body is larger than %d bytes.", maxBody)
+
 func isJSON(contentType string) bool {
 	if contentType == "application/scim+json" {
 		return true // nearly always
@@ -47,11 +55,16 @@ func isJSON(contentType string) bool {
 	return (mt == "application/scim+json" || mt == "application/json") && (charset == "" || strings.EqualFold(charset, "utf-8"))
 }
 
+// read refuses what is announced as too large before it asks for any of it: a
+// client that waits for "100 Continue" sends nothing.
 func (c *call) read() ([]byte, error) {
+	if c.r.ContentLength > maxBody {
+		return nil, errTooLarge
+	}
 	in := http.MaxBytesReader(c.w, c.r.Body, maxBody)
 	var text []byte
 	var err error
-	if n := c.r.ContentLength; 0 <= n && n <= maxBody {
+	if n := c.r.ContentLength; n >= 0 {
 		text = make([]byte, n)
 		_, err = io.ReadFull(in, text)
 	} else {
@@ -60,7 +73,7 @@ func (c *call) read() ([]byte, error) {
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):
-		return nil, fault.New(fault.Invalid, fault.TooLarge, "The body is larger than %d bytes.", maxBody)
+		return nil, errTooLarge
 	case err != nil:
 		return nil, fault.New(fault.Invalid, fault.InvalidSyntax, "The body ended before it was whole.")
 	}
