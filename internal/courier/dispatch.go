@@ -138,6 +138,11 @@ func (s *Service) prepare(ctx context.Context, m *message, now time.Time) (mail.
 	case m.Attempts >= MaxAttempts:
 		return none, verdict{status: Dead, reason: either(m.Reason, ReasonLost)}, nil
 	}
+	// A later attempt can go to another address than the first, which may have
+	// the mail too: what the first knew stays.
+	if !m.Tried {
+		m.Event = max(m.Event, u.LastEvent)
+	}
 	to := u.Email()
 	if !usable(to) {
 		return none, verdict{status: Undeliverable, reason: ReasonNoAddress}, nil
@@ -166,6 +171,7 @@ func (s *Service) claim(ctx context.Context, m message, now time.Time) (message,
 	waiting := m
 	m.become(Sending, "", now)
 	m.Attempts++
+	m.Tried = true
 	m.Wake = whole(now.Add(s.lease))
 	writes := []table.Write{due.At(m.Wake, m.ref())}
 	limitKey := table.Key{Part: waiting.part("MAILS", now.UTC().Format(time.DateOnly)), Sort: "#"}

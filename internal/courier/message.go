@@ -38,6 +38,7 @@ const (
 	ReasonSuperseded = "superseded" // cancelled: a newer generation was queued
 	ReasonNoAddress  = "no-address" // undeliverable
 	ReasonLimit      = "limit"      // queued: the organization's day is full
+	ReasonOften      = "often"      // queued: the user's address changed too often within a day
 	ReasonLost       = "lost"       // an attempt ended without a word
 	ReasonUnknown    = "unknown"    // a failure that the carrier gave no code for
 )
@@ -151,13 +152,17 @@ type body struct {
 	Queued     time.Time `json:"q"`           // when this generation was asked for
 	Cause      string    `json:"c,omitempty"` // why, for generations after the first
 	Attempts   int       `json:"a,omitempty"`
-	Wake       time.Time `json:"w,omitzero"` // queued: not before; sending: end of the lease
-	Expires    time.Time `json:"x"`          // of its link
+	Tried      bool      `json:"d,omitempty"` // an attempt was made, also one before a replay: somebody may have the mail
+	Wake       time.Time `json:"w,omitzero"`  // queued: not before; sending: end of the lease
+	Expires    time.Time `json:"x"`           // of its link
 	Reason     string    `json:"r,omitempty"`
 	Carrier    string    `json:"i,omitempty"` // the carrier's own id
 	Counted    bool      `json:"n,omitempty"` // counts against its organization's day
 	Superseded bool      `json:"o,omitempty"` // a newer generation exists: to be tried no more
-	Latest     int       `json:"l,omitempty"` // in the first generation: the newest, if there is another
+	// Event is the user's event that the address of the first attempt is no older
+	// than; empty before it.
+	Event  identity.Event `json:"e,omitempty"`
+	Latest int            `json:"l,omitempty"` // in the first generation: the newest, if there is another
 }
 
 func (m message) encode() []byte {

@@ -30,7 +30,7 @@ func (s *Service) Queue(ctx context.Context, o *org.Org, user identity.User, kin
 		return fmt.Errorf("queue a message: no such kind, or no such form of user id")
 	}
 	for range maxRaces {
-		first, ok, err := s.one(ctx, n)
+		_, m, ok, err := s.newest(ctx, n)
 		if err != nil {
 			return err
 		}
@@ -38,14 +38,6 @@ func (s *Service) Queue(ctx context.Context, o *org.Org, user identity.User, kin
 		if !ok {
 			_, err = s.table.Commit(ctx, s.begin(n, "", now)...)
 		} else {
-			m := first
-			if first.Latest > 0 {
-				n := n
-				n.generation = first.Latest
-				if m, ok, err = s.one(ctx, n); err != nil || !ok {
-					return err
-				}
-			}
 			if m.Status != Cancelled || m.Attempts > 0 || m.Superseded {
 				return nil
 			}
@@ -66,13 +58,21 @@ func (s *Service) Queue(ctx context.Context, o *org.Org, user identity.User, kin
 // begin is the writes that queue a message that does not exist: of two who
 // queue it, one conflicts.
 func (s *Service) begin(n name, cause string, now time.Time) []table.Write {
+	return s.create(fresh(n, cause, now))
+}
+
+func fresh(n name, cause string, now time.Time) message {
 	m := message{name: n}
 	m.become(Queued, "", now)
 	m.Queued, m.Cause = whole(now), cause
 	m.Expires = whole(now).Truncate(time.Second).Add(LinkLife)
+	return m
+}
+
+func (s *Service) create(m message) []table.Write {
 	return []table.Write{
-		table.Create(n.key(), m.encode()),
-		s.links.createLink(n, m.Expires),
+		table.Create(m.key(), m.encode()),
+		s.links.createLink(m.name, m.Expires),
 	}
 }
 
@@ -105,22 +105,12 @@ func (s *Service) Resend(ctx context.Context, o *org.Org, user identity.User, ca
 // resend returns the writes of a Resend; none if there is nothing to do.
 func (s *Service) resend(ctx context.Context, n name, cause string) ([]table.Write, error) {
 	now := s.now()
-	first, ok, err := s.one(ctx, n)
+	first, newest, ok, err := s.newest(ctx, n)
 	if err != nil {
 		return nil, err
 	}
 	if !ok {
 		return s.begin(n, cause, now), nil
-	}
-	newest := first
-	if first.Latest > 0 {
-		n.generation = first.Latest
-		if newest, ok, err = s.one(ctx, n); err != nil {
-			return nil, err
-		}
-		if !ok {
-			return nil, fmt.Errorf("queue a message again: generation %d is missing", n.generation)
-		}
 	}
 	if newest.Status == Queued && newest.Attempts == 0 && (now.Before(newest.Wake) || now.Sub(newest.Since) < time.Minute) {
 		return nil, nil
@@ -128,59 +118,114 @@ func (s *Service) resend(ctx context.Context, n name, cause string) ([]table.Wri
 	if err := s.resendAllowed(ctx, newest.name, now); err != nil {
 		return nil, err
 	}
-	next := newest.name
-	next.generation++
-	writes := s.begin(next, cause, now)
-	links, err := s.table.Get(ctx, s.links.key(newest.name))
+	void, err := s.void(ctx, newest.name)
+	if err != nil {
+		return nil, err
+	}
+	next := following(newest.name, cause, now)
+	return append(append(s.create(next), supersede(first, newest, next.generation, now)...), void...), nil
+}
+
+// newest returns the first generation and the newest, which may be the same;
+// false if there is none.
+func (s *Service) newest(ctx context.Context, n name) (first, newest message, ok bool, err error) {
+	n.generation = 1
+	first, ok, err = s.one(ctx, n)
+	if err != nil || !ok || first.Latest == 0 {
+		return first, first, ok, err
+	}
+	n.generation = first.Latest
+	newest, ok, err = s.one(ctx, n)
+	if err == nil && !ok {
+		err = fmt.Errorf("read messages: generation %d is missing", n.generation)
+	}
+	return first, newest, ok, err
+}
+
+// following is the generation after the newest.
+func following(newest name, cause string, now time.Time) message {
+	newest.generation++
+	return fresh(newest, cause, now)
+}
+
+// void is the write that makes the message's link open nothing, none if it does
+// so already.
+func (s *Service) void(ctx context.Context, n name) ([]table.Write, error) {
+	links, err := s.table.Get(ctx, s.links.key(n))
 	if err != nil {
 		return nil, fmt.Errorf("read a link: %w", err)
 	}
+	var writes []table.Write
 	for _, l := range links {
 		writes = append(writes, table.Delete(l))
 	}
-	// What was not sent yet would carry a link that is void.
+	return writes, nil
+}
+
+// supersede is the writes that let no attempt of the newest begin any more, as
+// it would carry a link that is void, and name the one that follows; 0: none.
+func supersede(first, newest message, next int, now time.Time) []table.Write {
 	newest.Superseded = true
 	if newest.Status == Queued {
 		newest.become(Cancelled, ReasonSuperseded, now)
 	}
 	if newest.generation == 1 {
-		newest.Latest = next.generation
-	} else {
-		first.Latest = next.generation
+		newest.Latest = next
+		return []table.Write{table.Replace(newest.item, newest.encode())}
+	}
+	writes := []table.Write{table.Replace(newest.item, newest.encode())}
+	if next > 0 {
+		first.Latest = next
 		writes = append(writes, table.Replace(first.item, first.encode()))
 	}
-	return append(writes, table.Replace(newest.item, newest.encode())), nil
+	return writes
 }
 
-// resendAllowed counts the generations of the last 24 hours. The commit creates
-// the next one, so two that count at once cannot both pass.
+// resendAllowed counts the generations that people asked for in the last 24
+// hours. The commit creates the next one, so two that count at once cannot both
+// pass.
 func (s *Service) resendAllowed(ctx context.Context, newest name, now time.Time) error {
 	if newest.generation >= maxGeneration {
 		return fault.New(fault.Conflict, "", "This message was sent too often; create the user anew.")
 	}
+	asked, _, err := s.recent(ctx, newest, now)
+	if err != nil || len(asked) < ResendsPerDay {
+		return err
+	}
+	return &fault.Error{
+		Kind: fault.Throttled, Retry: asked[ResendsPerDay-1].Queued.Add(24 * time.Hour).Sub(now),
+		Msg: fmt.Sprintf("This message was sent %d times within a day; try again later.", ResendsPerDay),
+	}
+}
+
+// recent returns the generations after the first that were queued in the last
+// 24 hours, newest first, as far as they count against the limits: those that
+// people asked for, and those that followed a change of address.
+func (s *Service) recent(ctx context.Context, newest name, now time.Time) (asked, moved []message, err error) {
 	var names []name
-	for g := newest.generation; g > 1 && len(names) < ResendsPerDay; g-- {
+	for g := newest.generation; g > 1 && len(names) <= ResendsPerDay+ReaddressesPerDay; g-- {
 		n := newest
 		n.generation = g
 		names = append(names, n)
 	}
-	if len(names) < ResendsPerDay {
-		return nil
+	if len(names) == 0 {
+		return nil, nil, nil
 	}
-	recent, err := s.load(ctx, names...)
+	found, err := s.load(ctx, names...)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	for _, m := range recent {
-		if now.Sub(m.Queued) >= 24*time.Hour {
-			return nil
+	for _, m := range found {
+		switch {
+		case now.Sub(m.Queued) >= 24*time.Hour:
+			return asked, moved, nil
+		case m.Cause == causeReaddress:
+			moved = append(moved, m)
+		default:
+			asked = append(asked, m)
 		}
 	}
-	oldest := recent[len(recent)-1].Queued
-	return &fault.Error{
-		Kind: fault.Throttled, Retry: oldest.Add(24 * time.Hour).Sub(now),
-		Msg: fmt.Sprintf("This message was sent %d times within a day; try again later.", ResendsPerDay),
-	}
+	return asked, moved, nil
 }
 
 // Replay queues the user's newest welcome message anew, with all its attempts

@@ -60,11 +60,14 @@ func (p *portal) activation(x *exchange) error {
 
 func (x *exchange) activateForm(status int, inv account.Invite, problem string) error {
 	f := field{
-		Name: "password", Label: "activate.password", Hint: "activate.hint", Error: problem, With: []any{account.MinPassword},
+		Name: "password", Label: "activate.password", Hint: "activate.hint", HintWith: []any{account.MinPassword}, Error: problem,
 		Type: "password", Autocomplete: "new-password", Reveal: true, Focus: true,
 	}
-	if problem == "activate.long" {
-		f.With = []any{account.MaxPassword}
+	switch problem {
+	case "activate.short":
+		f.ErrorWith = []any{account.MinPassword}
+	case "activate.long":
+		f.ErrorWith = []any{account.MaxPassword}
 	}
 	email := inv.User.Email()
 	if email == "" {

@@ -102,8 +102,8 @@ func (p *portal) arrived(x *exchange, names map[identity.Connection]string) (arr
 }
 
 // arrivalsPart answers the page that polls: nothing while nothing has changed.
-// It keeps nobody signed in; whose session is over is sent to sign in by the
-// page's being loaded again.
+// It keeps nobody signed in; where the session is over the page says so, and
+// polls no more.
 func (p *portal) arrivalsPart(x *exchange) error {
 	if err := x.findSession(x.glance); err != nil {
 		return err
@@ -115,8 +115,7 @@ func (p *portal) arrivalsPart(x *exchange) error {
 		if x.r.Header.Get("HX-Request") == "" || x.session != nil {
 			return p.admin(p.toUsers)(x)
 		}
-		x.w.Header().Set("HX-Refresh", "true")
-		return x.nothing()
+		return x.render(http.StatusOK, "users", view{Part: "signed-out"})
 	}
 	names, _, err := p.connections(x)
 	if err != nil {

@@ -249,10 +249,7 @@ func TestPages(t *testing.T) {
 	b.as("de", "light", 1200)
 	b.open("/o/" + w.acme.Slug + "/admin/users")
 	b.look("missing-de")
-	b.do("no cookies", func(ctx context.Context, t *chromedp.Target) (chromedp.Void, error) {
-		_, err := cdp.Call(ctx, t, network.ClearBrowserCookies, cdp.Empty{})
-		return chromedp.Void{}, err
-	})
+	b.do("no cookies", clearCookies)
 	b.open("/activate/AAAA")
 	b.look("no-link-de")
 	b.open("/")
@@ -305,12 +302,37 @@ func TestPages(t *testing.T) {
 	b.look("user-en-narrow")
 	b.as("en", "light", 1200)
 
-	mails, err := w.inbox.Latest(t.Context(), 1)
+	mails, _, err := w.inbox.Latest(t.Context(), 0, 1)
 	w.must(err)
 	b.open("/inbox/" + string(mails[0].ID))
 	b.look("mail-en")
 	b.open("/o/" + w.acme.Slug + "/admin/conflicts")
 	b.look("conflicts-en")
+
+	// The session ends while the page is open: it says so, and asks no more.
+	b.open("/o/" + w.acme.Slug + "/admin/users")
+	b.do("no cookies", clearCookies)
+	b.await(`document.querySelector("#arrivals").innerText.includes("You are signed out")`)
+	b.look("users-signed-out-en")
+	evaluate[bool](b, `performance.clearResourceTimings(); new Promise(done => setTimeout(() => done(true), 4000))`, awaited)
+	if n := evaluate[int](b, `performance.getEntriesByType("resource").filter(e => e.name.includes("arrivals")).length`); n > 0 {
+		t.Errorf("the page of who is signed out asked %d times more, want never", n)
+	}
+	b.as("de", "light", 360)
+	b.open("/o/" + w.acme.Slug + "/sign-in?next=/o/" + w.acme.Slug + "/admin/users")
+	b.do("name", chromedp.SendKeys(chromedp.CSS("input[name=name]"), "admin@"+w.acme.Slug+".example"))
+	b.submit("password", password)
+	b.look("users-de-narrow")
+	b.open("/o/" + w.acme.Slug + "/admin/users/" + string(max.ID))
+	b.look("user-de-narrow")
+	b.as("de", "light", 1200)
+	b.open("/o/" + w.acme.Slug + "/admin/users/" + string(max.ID))
+	b.look("user-de")
+}
+
+func clearCookies(ctx context.Context, t *chromedp.Target) (chromedp.Void, error) {
+	_, err := cdp.Call(ctx, t, network.ClearBrowserCookies, cdp.Empty{})
+	return chromedp.Void{}, err
 }
 
 // deactivated is what a directory says of a user who may not come in.

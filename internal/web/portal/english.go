@@ -119,6 +119,7 @@ var english = catalogue{
 
 	"users.title":          "Users",
 	"users.search":         "Whole email address or user name",
+	"users.search.short":   "Email or user name",
 	"users.find":           "Find",
 	"users.name":           "Name",
 	"users.email":          "Email address",
@@ -136,6 +137,8 @@ var english = catalogue{
 	"users.conflicts.one":  "%s user name is wanted by two directories.",
 	"users.conflicts.more": "%s user names are wanted by two directories.",
 	"users.conflicts.look": "Look at conflicts",
+	"arrivals.signed-out":  "You are signed out: nothing new appears here.",
+	"arrivals.sign-in":     "Sign in again",
 	"arrivals.none.title":  "Nobody has arrived lately",
 	"arrivals.none.text":   "As soon as a directory creates a user, the user appears here, within a few seconds.",
 	"search.title":         "Search",

@@ -55,7 +55,7 @@ func (x *exchange) setCookie(name, value string, keep time.Duration) {
 // browser says of its origin, by the form's token, and by size.
 func (x *exchange) checked(h handler) handler {
 	return func(x *exchange) error {
-		if err := x.p.cross.Check(x.r); err != nil {
+		if err := x.p.cross.Check(x.r); err != nil || !x.p.ours(x.r) {
 			return errForm
 		}
 		if t, _, _ := strings.Cut(x.r.Header.Get("Content-Type"), ";"); !strings.EqualFold(strings.TrimSpace(t), "application/x-www-form-urlencoded") {
@@ -65,7 +65,7 @@ func (x *exchange) checked(h handler) handler {
 		if err := x.r.ParseForm(); err != nil {
 			var large *http.MaxBytesError
 			if errors.As(err, &large) {
-				return errLarge
+				return x.inOwnWords(errLarge)
 			}
 			return fault.New(fault.Invalid, "", "The form cannot be read.")
 		}
@@ -75,6 +75,31 @@ func (x *exchange) checked(h handler) handler {
 		}
 		return h(x)
 	}
+}
+
+// inOwnWords lets the page for the error speak the language of the page that the
+// form stood on.
+func (x *exchange) inOwnWords(err error) error {
+	if e := x.findSession(x.glance); e == nil && x.session == nil && x.route == "/activate" {
+		x.invite()
+		x.org = nil
+	}
+	return err
+}
+
+// ours reports whether the origin that a request names, if it names one, is ours
+// as a whole: the standard check compares hosts only, and http://host is not
+// https://host. Over http, on this machine, we have several names.
+func (p *portal) ours(r *http.Request) bool {
+	origin := r.Header.Get("Origin")
+	return origin == "" || origin == "null" || origin == p.origin || !p.secure && origin == "http://"+r.Host
+}
+
+// originOf is how browsers write an address's origin: in small letters, without
+// the scheme's own port (RFC 6454 §6.2).
+func originOf(u *url.URL) string {
+	port := map[string]string{"http": ":80", "https": ":443"}[u.Scheme]
+	return u.Scheme + "://" + strings.TrimSuffix(strings.ToLower(u.Host), port)
 }
 
 // csrf is the token for the page's forms: bound to the session, or before

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -12,7 +13,10 @@ import (
 	"gatehouse/internal/mail"
 )
 
-const mailsShown = 200
+const (
+	mailsShown = 200 // on a page
+	maxPage    = 1_000_000
+)
 
 // mailRow is a mail in the inbox, and as JSON what scripts read there.
 type mailRow struct {
@@ -45,22 +49,56 @@ func (p *portal) link(text string) string {
 	return p.URL + "/activate/" + rest[:end]
 }
 
-// inbox lists the mails that were written to the folder, newest first.
+// inboxView is a page of the inbox.
+type inboxView struct {
+	Rows  []mailRow
+	Pager pager
+}
+
+// inbox lists the mails that were written to the folder, newest first, a page
+// at a time.
 func (p *portal) inbox(x *exchange) error {
-	mails, err := p.Inbox.Latest(x.ctx(), mailsShown)
+	page, err := strconv.Atoi(x.r.URL.Query().Get("page"))
+	if err != nil || page < 1 {
+		page = 1
+	}
+	if page > maxPage {
+		return errNoPage
+	}
+	skip := (page - 1) * mailsShown
+	mails, total, err := p.Inbox.Latest(x.ctx(), skip, mailsShown)
 	if err != nil {
 		return fmt.Errorf("read the inbox: %w", err)
+	}
+	if page > 1 && skip >= total {
+		return errNoPage
 	}
 	rows := make([]mailRow, len(mails))
 	for i, m := range mails {
 		rows[i] = rowOf(m)
 	}
+	v := inboxView{Rows: rows, Pager: pager{From: skip + 1, To: min(skip+mailsShown, total), Total: total}}
+	if page > 1 {
+		v.Pager.Prev = inboxAddress(page - 1)
+	}
+	if v.Pager.To < total {
+		v.Pager.Next = inboxAddress(page + 1)
+	}
 	if x.wantsJSON() {
 		return x.json(struct {
 			Mails []mailRow `json:"mails"`
-		}{rows})
+			Total int       `json:"total"`
+			Next  string    `json:"next,omitempty"` // the address of the next page
+		}{rows, total, v.Pager.Next})
 	}
-	return x.render(http.StatusOK, "inbox", view{Section: "inbox", Data: rows})
+	return x.render(http.StatusOK, "inbox", view{Section: "inbox", Data: v})
+}
+
+func inboxAddress(page int) string {
+	if page == 1 {
+		return "/inbox"
+	}
+	return "/inbox?page=" + strconv.Itoa(page)
 }
 
 // opened returns the mail that the address names.

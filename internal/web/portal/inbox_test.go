@@ -2,10 +2,60 @@ package portal
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http/httptest"
 	"strings"
 	"testing"
+
+	"gatehouse/internal/identity"
+	"gatehouse/internal/mail"
 )
+
+// TestInboxPages: every mail is on one page, and each page leads to the next,
+// for scripts too.
+func TestInboxPages(t *testing.T) {
+	w := newWorld(t)
+	const total = 2*mailsShown + 1
+	for n := range total {
+		w.inbox.sent = append(w.inbox.sent, mail.Message{ID: identity.Message(fmt.Sprintf("m%025d", n)), Subject: fmt.Sprintf("Mail %d.", n), Date: w.now})
+	}
+	b := w.browser()
+	b.get("/inbox").want(t, 200, "Mail 400.", "Mail 201.", "1 to 200 of 401", "Next")
+	b.get("/inbox?page=2").want(t, 200, "Mail 200.", "Mail 1.", "201 to 400 of 401", "Previous", "Next")
+	last := b.get("/inbox?page=3").want(t, 200, "Mail 0.", "401 to 401 of 401", "Previous")
+	if strings.Contains(last.text(), "Next") || !strings.Contains(last.body, `href="/inbox?page=2"`) {
+		t.Errorf("the last page leads on, or not back: %s", last.text())
+	}
+	for _, page := range []string{"4", "1000001", "99999999999999999"} {
+		if a := b.get("/inbox?page=" + page); a.StatusCode != 404 {
+			t.Errorf("page %s = %d, want 404", page, a.StatusCode)
+		}
+	}
+	for _, page := range []string{"", "0", "-3", "x"} {
+		b.get("/inbox?page="+page).want(t, 200, "Mail 400.")
+	}
+
+	seen := map[identity.Message]bool{}
+	for next := "/inbox"; next != ""; {
+		r := httptest.NewRequest("GET", next, nil)
+		r.Header.Set("Accept", "application/json")
+		var list struct {
+			Mails []mailRow
+			Total int
+			Next  string
+		}
+		if err := json.Unmarshal([]byte(b.send(r).body), &list); err != nil || list.Total != total || len(list.Mails) == 0 {
+			t.Fatalf("%s as JSON has %d mails of %d, want %d in all: %v", next, len(list.Mails), list.Total, total, err)
+		}
+		for _, m := range list.Mails {
+			seen[m.ID] = true
+		}
+		next = list.Next
+	}
+	if len(seen) != total {
+		t.Errorf("the pages have %d mails, want %d", len(seen), total)
+	}
+}
 
 // TestInbox: who is not on this machine, or comes by a name that a foreign page
 // could have pointed here, finds no inbox.

@@ -110,7 +110,8 @@ type field struct {
 	Label        string // the texts' names
 	Hint         string
 	Error        string
-	With         []any // what hint and error name
+	HintWith     []any // what the hint names
+	ErrorWith    []any // what the error names
 	Type         string
 	Value        string
 	Autocomplete string

@@ -52,8 +52,9 @@ type Config struct {
 
 // Inbox is a folder of mails that were sent.
 type Inbox interface {
-	// Latest returns up to n messages, newest first.
-	Latest(ctx context.Context, n int) ([]mail.Message, error)
+	// Latest returns up to n messages after the skip newest ones, newest first,
+	// and how many there are in all.
+	Latest(ctx context.Context, skip, n int) (mails []mail.Message, total int, err error)
 	// Open returns one of them; fault NotFound if it is not there.
 	Open(ctx context.Context, id identity.Message) (mail.Message, error)
 }
@@ -61,7 +62,8 @@ type Inbox interface {
 // portal is the handler and what it is made of.
 type portal struct {
 	Config
-	secure   bool // reached by https
+	secure   bool   // reached by https
+	origin   string // of URL
 	pages    map[string]*pages
 	files    map[string]file
 	arrivals arrivals
@@ -82,6 +84,7 @@ func New(c Config) (http.Handler, error) {
 	if err := p.cross.AddTrustedOrigin(c.URL); err != nil {
 		return nil, fmt.Errorf("serve pages: %w", err)
 	}
+	p.origin = originOf(u)
 	p.files = assets()
 	if p.pages, err = parsePages(p.files); err != nil {
 		return nil, fmt.Errorf("serve pages: %w", err)

@@ -70,6 +70,46 @@ func TestFirstDay(t *testing.T) {
 	b.get("/o/acme-gmbh/").want(t, 200, "Max Müller")
 }
 
+// TestRefusedPasswords: each rule says in both languages what is wrong, and the
+// hint beside it stays what it is.
+func TestRefusedPasswords(t *testing.T) {
+	for language, says := range map[string]struct {
+		hint  string
+		rules map[account.Rule]string
+	}{
+		"en": {"At least 15 characters.", map[account.Rule]string{
+			0:                    "Enter a password.",
+			account.RuleShort:    "It needs at least 15 characters",
+			account.RuleLong:     "It can have up to 256 characters",
+			account.RuleCommon:   "This password is easy to guess",
+			account.RulePersonal: "is made of your name",
+		}},
+		"de": {"Mindestens 15 Zeichen.", map[account.Rule]string{
+			0:                    "Geben Sie ein Passwort ein.",
+			account.RuleShort:    "Es braucht mindestens 15 Zeichen",
+			account.RuleLong:     "Es kann bis zu 256 Zeichen haben",
+			account.RuleCommon:   "Dieses Passwort ist leicht zu erraten",
+			account.RulePersonal: "besteht aus Ihrem Namen",
+		}},
+	} {
+		w := newWorld(t)
+		w.join(w.okta, joiner{"heidi", "Heidi", "heidi.mustermann@acme.example", language})
+		b := w.browser()
+		b.get(w.inbox.link(t))
+		page := b.get("/activate").want(t, 200, says.hint)
+		for rule, bad := range map[account.Rule]string{
+			0: "", account.RuleShort: "short", account.RuleLong: strings.Repeat("x y z ", 43),
+			account.RuleCommon: "passwordpassword", account.RulePersonal: "heidi.mustermann@acme.example",
+		} {
+			// That no text was given too much or too little, send sees.
+			b.post(page, "/activate", "password", bad).want(t, 422, says.hint, says.rules[rule])
+		}
+		if len(says.rules) != len(ruleTexts)+1 {
+			t.Errorf("%d rules are tried, want %d", len(says.rules)-1, len(ruleTexts))
+		}
+	}
+}
+
 func TestExpiredLink(t *testing.T) {
 	w := newWorld(t)
 	w.join(w.okta, erika)

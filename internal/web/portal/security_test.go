@@ -177,6 +177,68 @@ func TestLargeForm(t *testing.T) {
 	}
 }
 
+// TestLargeFormSpeaks: the refusal is in the language of the page that the form
+// stood on, not of the browser alone.
+func TestLargeFormSpeaks(t *testing.T) {
+	const refusal = "Es wurde nichts geändert."
+	large := strings.Repeat("x", 17_000)
+	w := newWorld(t)
+	b := w.browser()
+	b.language = "de-AT"
+	b.post(b.get("/o/acme-gmbh/sign-in"), "/o/acme-gmbh/sign-in", "name", "n", "password", large).want(t, 413, refusal)
+
+	w.join(w.okta, joiner{"heidi", "Heidi", "heidi@acme.example", "de"})
+	english := w.browser()
+	english.get(w.inbox.link(t))
+	english.post(english.get("/activate").want(t, 200, "Passwort festlegen"), "/activate", "password", large).want(t, 413, refusal)
+	english.activate(w.inbox.link(t))
+	english.post(english.get("/o/acme-gmbh/"), "/o/acme-gmbh/sign-out", "much", large).want(t, 413, refusal)
+}
+
+// TestOrigin: a page of our host that came over another scheme, or from another
+// port, is not ours.
+func TestOrigin(t *testing.T) {
+	const host = "gate.example"
+	for _, c := range []struct {
+		url, host, origin, site string
+		want                    int
+	}{
+		{"https://" + host, host, "https://" + host, "same-origin", 422},
+		{"https://" + host, host, "https://" + host, "", 422},
+		{"https://Gate.Example:443", host, "https://" + host, "", 422},
+		{"https://" + host, host, "null", "same-origin", 422},
+		{"https://" + host, host, "", "same-origin", 422},
+		{"https://" + host, host, "http://" + host, "", 403},
+		{"https://" + host, host, "http://" + host, "same-origin", 403},
+		{"https://" + host, host, "https://" + host + ":8443", "", 403},
+		{"https://" + host, "10.0.0.1:8080", "http://10.0.0.1:8080", "", 403},
+		{"https://" + host, host, "null", "", 403},
+		{here, "127.0.0.1:8080", here, "", 422},
+		{here, "localhost:8080", "http://localhost:8080", "", 422},
+		{here, "127.0.0.1:8080", "https://127.0.0.1:8080", "", 403},
+		{here, "127.0.0.1:8080", "http://127.0.0.1:9090", "", 403},
+	} {
+		w := newWorld(t, func(cfg *Config) { cfg.URL = c.url })
+		b := w.browser()
+		r := formRequest("/o/acme-gmbh/sign-in", url.Values{"csrf": {b.get("/o/acme-gmbh/sign-in").csrf()}})
+		r.Header.Del("Sec-Fetch-Site")
+		r.Header.Del("Origin")
+		for name, v := range map[string]string{"Origin": c.origin, "Sec-Fetch-Site": c.site} {
+			if v != "" {
+				r.Header.Set(name, v)
+			}
+		}
+		for _, k := range b.cookies {
+			r.AddCookie(&http.Cookie{Name: k.Name, Value: k.Value})
+		}
+		r.Host = c.host
+		rec := httptest.NewRecorder()
+		if w.handler.ServeHTTP(rec, r); rec.Code != c.want {
+			t.Errorf("on %s a form to %q with Origin %q and Sec-Fetch-Site %q = %d, want %d", c.url, c.host, c.origin, c.site, rec.Code, c.want)
+		}
+	}
+}
+
 // TestEnumeration: whoever exists, refusals are equal to the byte.
 func TestEnumeration(t *testing.T) {
 	w := newWorld(t)

@@ -33,8 +33,8 @@ func (p *portal) specimens(x *exchange) error {
 		Notices: []notice{{Kind: "good", Text: "sign-in.created"}, {Kind: "wait", Text: "users.conflicts.more", With: []any{3}}, {Kind: "bad", Text: "sign-in.refused"}},
 		Fields: []field{
 			{Name: "name", Label: "sign-in.name", Type: "text", Value: "erika.mustermann@example.com"},
-			{Name: "password", Label: "activate.password", Hint: "activate.hint", With: []any{15}, Type: "password", Reveal: true},
-			{Name: "refused", Label: "activate.password", Hint: "activate.hint", Error: "activate.short", With: []any{15}, Type: "password", Reveal: true},
+			{Name: "password", Label: "activate.password", Hint: "activate.hint", HintWith: []any{15}, Type: "password", Reveal: true},
+			{Name: "refused", Label: "activate.password", Hint: "activate.hint", HintWith: []any{15}, Error: "activate.long", ErrorWith: []any{256}, Type: "password", Reveal: true},
 		},
 		Rows:  rows,
 		Pager: pager{From: 51, To: 100, Total: 12345, Prev: "#prev", Next: "#next"},

@@ -200,16 +200,16 @@ func (i *inbox) Send(_ context.Context, m mail.Message) (string, error) {
 
 func (i *inbox) Promise() mail.Promise { return mail.Once }
 
-func (i *inbox) Latest(_ context.Context, n int) ([]mail.Message, error) {
+func (i *inbox) Latest(_ context.Context, skip, n int) ([]mail.Message, int, error) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	var out []mail.Message
-	for at := len(i.sent) - 1; at >= 0 && len(out) < n; at-- {
+	for at := len(i.sent) - 1 - skip; at >= 0 && len(out) < n; at-- {
 		m := i.sent[at]
 		m.Text, m.HTML = "", ""
 		out = append(out, m)
 	}
-	return out, nil
+	return out, len(i.sent), nil
 }
 
 func (i *inbox) Open(_ context.Context, id identity.Message) (mail.Message, error) {
@@ -282,6 +282,9 @@ func (b *browser) send(r *http.Request) answer {
 		} else {
 			b.cookies[c.Name] = c
 		}
+	}
+	if _, wrong, found := strings.Cut(rec.Body.String(), "%!"); found {
+		b.w.t.Errorf("a text on a page was given the wrong things: %%!%.30s", wrong)
 	}
 	return answer{res, rec.Body.String()}
 }
