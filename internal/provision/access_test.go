@@ -125,3 +125,42 @@ func TestOneOfManyReplacementsHasTheLastWord(t *testing.T) {
 		})
 	}
 }
+
+// TestOneRecordGovernsAPerson: a directory that renames its record of an admin
+// and brings the admin's name again would hold two switches of one account.
+func TestOneRecordGovernsAPerson(t *testing.T) {
+	w := newWorld(t, nil)
+	ctx := t.Context()
+	var admins []identity.User
+	for _, email := range []string{"boss@example.com", "deputy@example.com"} {
+		u, err := w.s.Invite(ctx, w.org, audit.Actor{Kind: "operator"}, provision.Invitation{Email: email, Admin: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.activate(u.ID)
+		admins = append(admins, u.ID)
+	}
+	link, err := w.a.Join(ctx, person(t, "boss@example.com", ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, edit := range []func(roster.User) (provision.Doc, error){set("userName", value.Str("away@example.com")), set("active", value.Boolean(false))} {
+		if _, _, err := w.a.Change(ctx, string(link.ID), nil, edit); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, d := range map[string]provision.Directory{"the same": w.a, "another": w.b} {
+		if _, err := d.Join(ctx, person(t, "boss@example.com", "")); !fault.Coded(err, fault.Uniqueness) {
+			t.Errorf("%s directory brings the name again: %v, want a uniqueness conflict", name, err)
+		}
+	}
+	if u, err := w.a.Roster.User(ctx, admins[0], false); err != nil || u.Stage() != identity.Suspended {
+		t.Errorf("the suspended admin is %s, %v; want suspended still", u.Stage(), err)
+	}
+	if err := w.a.Leave(ctx, string(link.ID), nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.b.Join(ctx, person(t, "boss@example.com", "")); err != nil {
+		t.Errorf("once the record is gone another directory brings the name: %v", err)
+	}
+}

@@ -14,7 +14,8 @@ import (
 // adopt links a user made by hand to the directory that now brings the same
 // userName: the directory gets a record of its own, with an id of its own, and
 // governs through it whether the person has access; name and sign-in address of
-// the user stay as the admin made them. Again says that others came between and
+// the user stay as the admin made them. One record of one directory does so; any
+// other is refused as a name that is taken. Again says that others came between and
 // the whole decision is to be taken anew.
 func (d Directory) adopt(ctx context.Context, doc Doc, claim roster.Claim) (u roster.User, again bool, err error) {
 	found, err := d.Roster.Users(ctx, claim.IDs[0])
@@ -25,6 +26,11 @@ func (d Directory) adopt(ctx context.Context, doc Doc, claim roster.Claim) (u ro
 		return roster.User{}, true, nil // deleted meanwhile; the claim goes with it
 	}
 	person := found[0]
+	if len(person.Links) > 0 {
+		// Somebody governs this person's access already. A second record would
+		// switch it against the first, and could let a suspended user in.
+		return roster.User{}, false, d.refuseName(ctx, doc.Attributes.Get("userName").Text(), claim, person.Links[0].Connection())
+	}
 	link := roster.User{
 		ID: identity.MintUser(d.conn.ID), Seal: secret.Mint(),
 		Target: person.ID, Activated: person.Activated, Welcomed: person.Welcomed,

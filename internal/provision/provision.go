@@ -169,7 +169,7 @@ func (d Directory) Join(ctx context.Context, doc Doc) (roster.User, error) {
 				}
 				return u, err
 			}
-			return roster.User{}, d.refuseName(ctx, name, claim)
+			return roster.User{}, d.refuseName(ctx, name, claim, claim.IDs[0].Connection())
 		case externalID != "" && table.Conflicts(err, d.Roster.ExternalClaimKey(d.conn.ID, externalID)):
 			return roster.User{}, taken("externalId")
 		case table.Conflicts(err):
@@ -214,10 +214,11 @@ func (d Directory) count(id identity.User, delta int64) []table.Write {
 }
 
 // refuseName answers for a name that is taken and, where another directory
-// holds it, leaves a note for a person: who holds it, who wanted it.
-func (d Directory) refuseName(ctx context.Context, name string, claim roster.Claim) error {
-	if holder := claim.IDs[0]; holder.Connection() != d.conn.ID && holder.Connection() != identity.Manual {
-		note := roster.Conflict{Holder: holder, Wanted: d.conn.ID, At: d.s.now().UTC().Truncate(time.Second)}
+// governs who goes by it, leaves a note for a person: who holds the name, who
+// wanted it.
+func (d Directory) refuseName(ctx context.Context, name string, claim roster.Claim, governs identity.Connection) error {
+	if governs != d.conn.ID && governs != identity.Manual {
+		note := roster.Conflict{Holder: claim.IDs[0], Wanted: d.conn.ID, At: d.s.now().UTC().Truncate(time.Second)}
 		// The latest attempt is as good a note as the first.
 		if _, err := d.s.table.Commit(ctx, table.Put(d.Roster.ConflictKey(name, d.conn.ID), note.Encode())); err != nil {
 			return fmt.Errorf("open a conflict: %w", err)
@@ -361,7 +362,7 @@ func (d Directory) changeRefused(ctx context.Context, err error, u roster.User, 
 			return err
 		}
 		if id, _ := claim.In(d.conn.ID); len(claim.IDs) > 0 && id != u.ID && !admits(claim, u) {
-			return d.refuseName(ctx, name, claim)
+			return d.refuseName(ctx, name, claim, claim.IDs[0].Connection())
 		}
 	}
 	if x := doc.Attributes.Get("externalId").Text(); x != "" && table.Conflicts(err, d.Roster.ExternalClaimKey(d.conn.ID, x)) {

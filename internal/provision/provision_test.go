@@ -233,8 +233,11 @@ func TestAdoption(t *testing.T) {
 	if _, err := w.a.Join(ctx, person(t, "boss@example.com", "")); !fault.Coded(err, fault.Uniqueness) {
 		t.Errorf("the same directory brings it again: %v, want a uniqueness conflict", err)
 	}
-	if _, err := w.b.Join(ctx, person(t, "boss@example.com", "")); err != nil {
-		t.Errorf("a second directory brings the user made by hand: %v", err)
+	if _, err := w.b.Join(ctx, person(t, "boss@example.com", "")); !fault.Coded(err, fault.Uniqueness) {
+		t.Errorf("a second directory brings the user made by hand: %v, want a uniqueness conflict", err)
+	}
+	if got, err := w.b.Roster.Conflicts(ctx, 10); err != nil || len(got) != 1 || got[0].Holder != boss.ID || got[0].Wanted != w.b.Connection().ID {
+		t.Errorf("conflicts = %+v, %v; want one about the user made by hand", got, err)
 	}
 
 	off := set("active", value.Boolean(false))
