@@ -45,8 +45,8 @@ type Options struct {
 	Err io.Writer // the log, a JSON object a line
 }
 
-// lease is how long one attempt to send a mail has. A folder is quick, and a
-// repeat does no harm there.
+// folderLease is how long one attempt to put a mail into the folder has: it is
+// quick, and a repeat does no harm there.
 const folderLease = 15 * time.Second
 
 // sweepEvery is how often due work is looked for: more often than EventBridge's

@@ -19,9 +19,6 @@ import (
 // group; the rest is swept by the feed.
 const inline = 12
 
-// Headers of a group's shards have no lower bound: a sweep that comes late must
-// not be stuck on a group whose headers are gone.
-
 // tombstone is what stays of a deleted user: nothing that tells the person.
 type tombstone struct {
 	At    time.Time      `json:"at"`
@@ -212,7 +209,8 @@ func (s *Service) endMembers(ctx context.Context, r roster.Roster, g identity.Gr
 }
 
 // ending builds the writes that end the users' memberships of the group: those
-// halves of each that still stand.
+// halves of each that still stand. Headers have no lower bound: a sweep that
+// comes late must not be stuck on a group whose headers are gone.
 func (s *Service) ending(ctx context.Context, r roster.Roster, g identity.Group, ids []identity.User) ([]table.Write, error) {
 	if len(ids) == 0 {
 		return nil, nil
