@@ -76,7 +76,13 @@ func (s *Store) Issue(ctx context.Context, o *Org, id identity.Connection, lifet
 		if err != nil {
 			return "", Credential{}, err
 		}
-		c := Credential{ID: identity.MintCredential(), Hash: secret.Hash(token), Created: now}
+		// Later than the newest there is, also within one millisecond or under a
+		// clock that went back: which are the newest must never be a tie.
+		created := now
+		if n := len(all); n > 0 && !all[n-1].Created.Before(now) {
+			created = all[n-1].Created.Add(time.Millisecond)
+		}
+		c := Credential{ID: identity.MintCredential(), Hash: secret.Hash(token), Created: created}
 		h := holder{Org: o.ID, Connection: id, Credential: c.ID}
 		if lifetime > 0 {
 			c.Expires = now.Add(lifetime)

@@ -12,6 +12,7 @@ import (
 	"gatehouse/internal/org"
 	"gatehouse/internal/secret"
 	"gatehouse/internal/table"
+	"gatehouse/internal/table/memory"
 )
 
 func (w *world) issue(o *org.Org, c identity.Connection, life time.Duration) (string, org.Credential) {
@@ -304,5 +305,34 @@ func TestSettingsTakeHoldAtOnce(t *testing.T) {
 	a, err := w.orgs.Authenticate(t.Context(), token)
 	if err != nil || !a.Connection.SuppressWelcome {
 		t.Errorf("after SetWelcome the connection is %+v, %v; want welcomes suppressed", a.Connection, err)
+	}
+}
+
+// Which credentials are the newest is no tie, also where a clock stands still or
+// goes back.
+func TestRotationUnderAStandingClock(t *testing.T) {
+	now := time.Date(2026, 11, 22, 11, 0, 0, 0, time.UTC)
+	s := org.New(memory.New(), secret.Key{1}, func() time.Time { now = now.Add(-time.Nanosecond); return now }, 0)
+	o, err := s.Create(t.Context(), org.Spec{Name: "Example"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := s.CreateConnection(t.Context(), o, org.Connection{Name: "Directory"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var tokens []string
+	for range 6 {
+		token, _, err := s.Issue(t.Context(), o, c.ID, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tokens = append(tokens, token)
+	}
+	for i, token := range tokens {
+		_, err := s.Authenticate(t.Context(), token)
+		if good := err == nil; good != (i >= len(tokens)-org.MaxCredentials) {
+			t.Errorf("of %d credentials, issued within a moment, the %d. is good: %v", len(tokens), i+1, good)
+		}
 	}
 }
