@@ -143,7 +143,7 @@ func TestFirstSweepLooksBack(t *testing.T) {
 	w := newWorld(t)
 	w.Table = memory.New()
 	w.Sweeper.Table = w.Table
-	w.put(-23*time.Hour, "a")
+	w.put(-55*time.Minute, "a")
 	w.sweep("a*1")
 }
 

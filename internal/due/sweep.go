@@ -19,7 +19,7 @@ const MaxTries = 10
 const (
 	// firstLook is how far back the first sweep of a table looks. Sweeps are
 	// set up with the program, so nothing is due long before the first.
-	firstLook = 24 * time.Hour
+	firstLook = time.Hour
 	// keepEvery is after how many minutes of catching up the cursor is written,
 	// so that a sweep that is cut off leaves less to the next.
 	keepEvery = 120
