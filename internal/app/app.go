@@ -70,7 +70,7 @@ func New(p Ports) *App {
 type noSender struct{}
 
 func (noSender) Send(context.Context, mail.Message) (string, error) {
-	return "", &mail.Reason{Code: "no-sender", Err: mail.ErrLater}
+	return "", &mail.Reason{Code: "no-sender", Err: mail.ErrBusy}
 }
 
 func (noSender) Promise() mail.Promise { return mail.Repeats }

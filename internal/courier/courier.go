@@ -79,6 +79,9 @@ const (
 	// was called off.
 	markTime = 10 * time.Second
 	parallel = 8
+	// maxPatience is the longest that a message waits, at least, before it asks
+	// a busy carrier again.
+	maxPatience = 30 * time.Minute
 )
 
 // backoff is how long a message waits after its n-th attempt was not taken.

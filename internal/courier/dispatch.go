@@ -323,10 +323,19 @@ func (s *Service) after(m *message, failure error) []table.Write {
 	case m.Superseded:
 		m.become(Cancelled, ReasonSuperseded, now)
 		return nil
+	case errors.Is(failure, mail.ErrBusy):
+		// Not this message's failure, so it does not count as an attempt: after
+		// a flood, or a day without the carrier, none shall have died.
+		m.Attempts--
+		m.Busy++
+		m.become(Queued, reason, now)
+		m.Wake = whole(now.Add(m.patience()))
+		return []table.Write{due.At(m.Wake, m.ref())}
 	case m.Attempts >= MaxAttempts:
 		m.become(Dead, reason, now)
 		return nil
 	}
+	m.Busy = 0
 	wait := backoff[m.Attempts-1]
 	if !settled && m.Attempts == 1 {
 		wait = 0 // the same mail however often: no reason to wait
@@ -334,4 +343,12 @@ func (s *Service) after(m *message, failure error) []table.Write {
 	m.become(Queued, reason, now)
 	m.Wake = whole(now.Add(wait))
 	return []table.Write{due.At(m.Wake, m.ref())}
+}
+
+// patience is how long a message waits for a carrier that takes none: from a
+// minute, doubling up to half an hour. Those that wait are spread over as long
+// again, so that a flood does not come back as a flood.
+func (m message) patience() time.Duration {
+	d := min(time.Minute<<min(m.Busy-1, 10), maxPatience)
+	return d + time.Duration(identity.Spread(fmt.Sprint(m.user, m.Busy), int(d/time.Millisecond)))*time.Millisecond
 }

@@ -152,6 +152,7 @@ type body struct {
 	Queued     time.Time `json:"q"`           // when this generation was asked for
 	Cause      string    `json:"c,omitempty"` // why, for generations after the first
 	Attempts   int       `json:"a,omitempty"`
+	Busy       int       `json:"b,omitempty"` // how often in a row the carrier took none at all
 	Tried      bool      `json:"d,omitempty"` // an attempt was made, also one before a replay: somebody may have the mail
 	Wake       time.Time `json:"w,omitzero"`  // queued: not before; sending: end of the lease
 	Expires    time.Time `json:"x"`           // of its link

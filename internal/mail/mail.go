@@ -7,6 +7,7 @@ package mail
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"gatehouse/internal/identity"
@@ -37,7 +38,8 @@ type Sender interface {
 	// Send returns the carrier's own id of the message once the carrier has
 	// taken it. An error that wraps ErrRefused says that this message will
 	// never be taken; one that wraps ErrLater that it was not taken and may be
-	// later; any other error leaves open whether it was.
+	// later, ErrBusy that no other would have been either; any other error
+	// leaves open whether it was.
 	Send(ctx context.Context, m Message) (carrierID string, err error)
 	// Promise says what the sender does with a message that it is given again
 	// after an outcome that was left open.
@@ -60,6 +62,9 @@ const (
 var (
 	ErrRefused = errors.New("refused by the carrier")
 	ErrLater   = errors.New("not taken for now")
+	// ErrBusy is an ErrLater that says nothing about the message: the carrier
+	// takes none, or no more, for now.
+	ErrBusy = fmt.Errorf("the carrier is busy: %w", ErrLater)
 )
 
 // Reason is a carrier's word for a failure, of a closed form: an SMTP status

@@ -56,6 +56,15 @@ func (l *line) answered(err error) error {
 	return later(l.ctx, code(err))
 }
 
+// unreached is later's where the server was not even reached: no message would
+// have been taken.
+func unreached(ctx context.Context, code string) error {
+	if ctx.Err() != nil {
+		code = "stopped"
+	}
+	return &mail.Reason{Code: code, Err: mail.ErrBusy}
+}
+
 // later is the reason of a message that was not taken and may be.
 func later(ctx context.Context, code string) error {
 	if ctx.Err() != nil {

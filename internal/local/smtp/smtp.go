@@ -136,17 +136,17 @@ func (s *Sender) connect(ctx context.Context) (*line, error) {
 	var d net.Dialer
 	conn, err := d.DialContext(dialing, "tcp", net.JoinHostPort(s.c.Host, strconv.Itoa(s.c.Port)))
 	if err != nil {
-		return nil, later(ctx, broken(err, "connect"))
+		return nil, unreached(ctx, broken(err, "connect"))
 	}
 	if a, ok := conn.RemoteAddr().(*net.TCPAddr); s.c.Security == None && (!ok || !a.IP.IsLoopback()) {
 		conn.Close() // "localhost" is what the resolver says it is
-		return nil, &mail.Reason{Code: "connect", Err: mail.ErrLater}
+		return nil, &mail.Reason{Code: "connect", Err: mail.ErrBusy}
 	}
 	if s.c.Security == TLS {
 		secured := tls.Client(conn, s.c.TLS)
 		if err := secured.HandshakeContext(dialing); err != nil {
 			conn.Close()
-			return nil, later(ctx, broken(err, "tls"))
+			return nil, unreached(ctx, broken(err, "tls"))
 		}
 		conn = secured
 	}
