@@ -62,6 +62,7 @@ func TestTransitions(t *testing.T) {
 	}{
 		{name: "sent", want: "sent #1 attempts=1 ", mails: 1},
 		{name: "refused and not tried again", fail: always(refused("550 5.1.1")), pass: 24 * time.Hour, want: "refused #1 attempts=1 550 5.1.1"},
+		{name: "refused by a word with a digit", fail: always(refused("smtputf8")), want: "refused #1 attempts=1 smtputf8"},
 		{name: "not taken: waits", fail: always(later("451 4.7.1")), want: "queued #1 attempts=1 451 4.7.1"},
 		{name: "not taken: again after a minute", fail: always(later("timeout")), pass: 2 * time.Minute, want: "queued #1 attempts=2 timeout"},
 		{name: "never taken: dead", fail: always(later("connect")), pass: 30 * time.Hour, want: "dead #1 attempts=8 connect"},

@@ -3,10 +3,9 @@ package courier
 import (
 	"embed"
 	"fmt"
-	htmltemplate "html/template"
 	"strconv"
 	"strings"
-	texttemplate "text/template"
+	"sync"
 	"time"
 
 	"gatehouse/internal/mail"
@@ -20,24 +19,26 @@ var languages = []string{"en", "de"}
 
 // letters are the templates of one kind in one language: subject and text, and
 // the page.
-type letters struct {
-	text *texttemplate.Template
-	html *htmltemplate.Template
-}
+type letters struct{ text, html templates }
 
-var welcomes = parse("welcome")
-
-func parse(kind string) map[string]letters {
+// welcomes are parsed when the first mail is rendered: most functions that link
+// this package render none.
+var welcomes = sync.OnceValues(func() (map[string]letters, error) {
 	out := map[string]letters{}
 	for _, lang := range languages {
-		own := "templates/" + kind + "." + lang
-		out[lang] = letters{
-			text: texttemplate.Must(texttemplate.New("").ParseFS(files, own+".txt")),
-			html: htmltemplate.Must(htmltemplate.New("").ParseFS(files, "templates/layout.html", own+".html")),
+		own := "templates/welcome." + lang
+		text, err := parseTemplates(own + ".txt")
+		if err != nil {
+			return nil, err
 		}
+		html, err := parseTemplates("templates/layout.html", own+".html")
+		if err != nil {
+			return nil, err
+		}
+		out[lang] = letters{text, html}
 	}
-	return out
-}
+	return out, nil
+})
 
 // welcome is what a welcome mail says.
 type welcome struct {
@@ -51,53 +52,43 @@ type welcome struct {
 	Expires  time.Time // of the link
 }
 
-// shown is welcome in the form that templates take.
-type shown struct {
-	Language  string
-	Org, Name string
-	Email     string
-	Admin     bool
-	Products  []string
-	Link      string
-	Until     string
-}
-
 // render returns subject and bodies; the rest of the message is the caller's.
 func render(w welcome) (mail.Message, error) {
-	tmpl, ok := welcomes[w.Language]
+	all, err := welcomes()
+	if err != nil {
+		return mail.Message{}, err
+	}
+	tmpl, ok := all[w.Language]
 	if !ok {
 		w.Language = languages[0]
-		tmpl = welcomes[w.Language]
+		tmpl = all[w.Language]
 	}
-	page := shown{
-		Language: w.Language, Org: plain(w.Org, maxOrgName), Name: greeted(w.Name), Email: w.Email, Admin: w.Admin,
-		Link: w.Link, Until: moment(w.Expires, w.Language),
-	}
+	products := make([]string, 0, len(w.Products))
 	for _, p := range w.Products {
-		page.Products = append(page.Products, plain(p, maxOrgName))
+		products = append(products, plain(p, maxOrgName))
+	}
+	page := fields{
+		"Language": w.Language, "Org": plain(w.Org, maxOrgName), "Name": greeted(w.Name), "Email": w.Email,
+		"Admin": w.Admin, "Products": products, "Link": w.Link, "Until": moment(w.Expires, w.Language),
 	}
 	// A page isolates names by markup, text does by marks.
-	text := page
-	text.Org, text.Name = isolated(page.Org), isolated(page.Name)
-	text.Products = nil
-	for _, p := range page.Products {
-		text.Products = append(text.Products, isolated(p))
+	text := page.isolated()
+	var parts [3]string
+	for i, of := range []struct {
+		from   templates
+		name   string
+		escape func(string) string
+		fields fields
+	}{
+		{tmpl.text, "subject", verbatim, text},
+		{tmpl.text, "text", verbatim, text},
+		{tmpl.html, "layout", escapeHTML, page},
+	} {
+		if parts[i], err = of.from.execute(of.name, of.fields, of.escape); err != nil {
+			return mail.Message{}, fmt.Errorf("render a message in %s: %w", w.Language, err)
+		}
 	}
-	var subject, body, html strings.Builder
-	err := tmpl.text.ExecuteTemplate(&subject, "subject", text)
-	if err == nil {
-		err = tmpl.text.ExecuteTemplate(&body, "text", text)
-	}
-	if err == nil {
-		err = tmpl.html.ExecuteTemplate(&html, "layout", page)
-	}
-	if err != nil {
-		// The template's error quotes the template and may quote what it was given.
-		return mail.Message{}, fmt.Errorf("render a message in %s: the template failed", w.Language)
-	}
-	return mail.Message{
-		Subject: strings.TrimSpace(subject.String()), Text: body.String(), HTML: html.String(), Language: w.Language,
-	}, nil
+	return mail.Message{Subject: strings.TrimSpace(parts[0]), Text: parts[1], HTML: parts[2], Language: w.Language}, nil
 }
 
 var monthsDE = [...]string{"Januar", "Februar", "März", "April", "Mai", "Juni", "Juli", "August", "September", "Oktober", "November", "Dezember"}

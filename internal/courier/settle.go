@@ -75,10 +75,10 @@ func reasonOf(err error) string {
 	return ReasonUnknown
 }
 
-// codes are a reply's status ("550 5.1.1") and words such as "timeout" or
-// "Permanent.General".
+// codes are a reply's status ("550 5.1.1") and words such as "timeout",
+// "smtputf8" or "Permanent.General".
 var (
-	codes    = regexp.MustCompile(`^(?:[0-9]{3}(?: [245]\.[0-9]{1,3}\.[0-9]{1,3})?|[A-Za-z][A-Za-z.-]{0,39})$`)
+	codes    = regexp.MustCompile(`^(?:[0-9]{3}(?: [245]\.[0-9]{1,3}\.[0-9]{1,3})?|[A-Za-z][0-9A-Za-z.-]{0,39})$`)
 	carriers = regexp.MustCompile(`^[0-9A-Za-z@._-]{1,120}$`)
 )
 
