@@ -24,7 +24,9 @@ func (i Item) Exists() bool { return i.Version != "" }
 func (i Item) Expired(now time.Time) bool { return !i.Expires.IsZero() && !now.Before(i.Expires) }
 
 // Size returns the bytes that DynamoDB counts for the item, attribute names
-// included (one letter each), as aws/dynamo stores it.
+// included (one letter each), as aws/dynamo stores it. The names of
+// subscriptions that want the key, its attribute f, are not counted: the item
+// does not tell them.
 func (i Item) Size() int {
 	n := 2 + len(i.Part) + len(i.Sort) + 1 + len(i.Version)
 	if len(i.Data) > 0 {

@@ -7,9 +7,10 @@
 // filters and no index API. An index is an item in the same commit, so every
 // lookup is strongly consistent.
 //
-// What it does not promise: a snapshot across two calls or two pages of one
-// Query, and any order across partitions. An embedded table may show a commit
-// to readers a moment before the disk has it; the feed never does.
+// What it does not promise: a snapshot across two calls, two keys of one Get or
+// two pages of one Query, and any order across partitions. An embedded table
+// may show a commit to readers a moment before the disk has it; the feed never
+// does.
 package table
 
 import (

@@ -24,7 +24,7 @@ import (
 const (
 	readUnit  = 4 << 10
 	writeUnit = 1 << 10
-	pageMax   = 1 << 20 // bytes that one Query of DynamoDB reads
+	pageMax   = 1 << 20 // bytes after which a Query of DynamoDB ends its page, with the item that reaches them
 )
 
 // Ledger is a table.Table that counts.
@@ -58,8 +58,8 @@ func (l *Ledger) Get(ctx context.Context, keys ...table.Key) ([]table.Item, erro
 	return items, nil
 }
 
-// Query is table.Table's: each page of at most 1 MB costs the sum of its items
-// in units of 4 KB, an empty one a unit. A page is paid for as a whole, however
+// Query is table.Table's: each page of 1 MB costs the sum of its items in units
+// of 4 KB, an empty one a unit. A page is paid for as a whole, however
 // few of its items the reader takes.
 func (l *Ledger) Query(ctx context.Context, part string, r table.Range) iter.Seq2[table.Item, error] {
 	return func(yield func(table.Item, error) bool) {
@@ -86,12 +86,11 @@ func (l *Ledger) Query(ctx context.Context, part string, r table.Range) iter.Seq
 				}
 				return
 			}
-			if size+item.Size() > pageMax && len(page) > 0 {
+			if page, size = append(page, item), size+item.Size(); size >= pageMax {
 				if paid = true; !pay() {
 					return
 				}
 			}
-			page, size = append(page, item), size+item.Size()
 		}
 		if !paid || len(page) > 0 {
 			pay()

@@ -34,24 +34,34 @@ func part(consumer string) string { return "DEAD#" + consumer }
 
 // Bury writes a dead letter for the consumer. Repeated, it writes the same one.
 func Bury(ctx context.Context, t table.Table, consumer string, e table.Entry, tries int, reason error) error {
+	err := bury(ctx, t, consumer, e, tries, reason, true)
+	if errors.Is(err, table.ErrRefused) { // an item close to the limit is too large with a letter around it
+		err = bury(ctx, t, consumer, e, tries, reason, false)
+	}
+	return err
+}
+
+// BuryUnread is Bury for a change whose image could not be read: the letter is
+// not Whole. Its key may be the zero Key; such a letter can only be discarded.
+func BuryUnread(ctx context.Context, t table.Table, consumer string, e table.Entry, tries int, reason error) error {
+	return bury(ctx, t, consumer, e, tries, reason, false)
+}
+
+func bury(ctx context.Context, t table.Table, consumer string, e table.Entry, tries int, reason error, whole bool) error {
 	key := table.Key{Part: part(consumer), Sort: inOrder(e.Change.ID)}
 	text := reason.Error()
 	text = strings.ToValidUTF8(text[:min(len(text), reasonMax)], "?")
-	write := func(whole byte, item table.Item) error {
-		b := append([]byte{whole}, binary.AppendUvarint(nil, uint64(tries))...)
-		b = binary.AppendUvarint(b, uint64(len(text)))
-		b = append(b, text...)
-		b = binary.AppendUvarint(b, uint64(len(e.Change.ID)))
-		b = append(b, e.Change.ID...)
-		// Put: only this consumer's lane writes here, and always the same.
-		_, err := t.Commit(ctx, table.Put(key, record.AppendChange(b, e.Commit, e.Change.Key, item)))
-		return err
+	b, item := []byte{0}, table.Item{}
+	if whole {
+		b[0], item = 1, e.Change.New
 	}
-	err := write(1, e.Change.New)
-	if errors.Is(err, table.ErrRefused) { // an item close to the limit is too large with a letter around it
-		err = write(0, table.Item{})
-	}
-	if err != nil {
+	b = binary.AppendUvarint(b, uint64(tries))
+	b = binary.AppendUvarint(b, uint64(len(text)))
+	b = append(b, text...)
+	b = binary.AppendUvarint(b, uint64(len(e.Change.ID)))
+	b = append(b, e.Change.ID...)
+	// Put: only this consumer writes here, and always the same.
+	if _, err := t.Commit(ctx, table.Put(key, record.AppendChange(b, e.Commit, e.Change.Key, item))); err != nil {
 		return fmt.Errorf("write a dead letter for %q: %w", consumer, err)
 	}
 	return nil

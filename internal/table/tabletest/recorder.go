@@ -3,6 +3,7 @@ package tabletest
 import (
 	"fmt"
 	"runtime"
+	"slices"
 	"sync"
 )
 
@@ -77,3 +78,24 @@ func (r *recorder) Fatal(a ...any)            { r.Error(a...); runtime.Goexit() 
 func (r *recorder) Fail()                     { r.note(true, "failed") }
 func (r *recorder) Skipf(f string, a ...any)  { r.Logf(f, a...); r.SkipNow() }
 func (r *recorder) Skip(a ...any)             { r.Log(a...); r.SkipNow() }
+
+// Try runs one sentence of the contract against the tables of f, as a test
+// whose failure is a result: for those who plant Faults. A race that has to be
+// lost for the sentence to fail is run up to thirty times.
+func Try(sentence string, f Factory) (failed bool, said []string) {
+	for _, s := range Sentences {
+		if s.Text != sentence {
+			continue
+		}
+		r := record(s.Text, func(t TB) { s.check(start(t, f)) })
+		for tries := 0; !r.Failed() && !r.skipped && isRace(s) && tries < 30; tries++ {
+			r = record(s.Text, func(t TB) { s.check(start(t, f)) })
+		}
+		return r.Failed(), r.messages
+	}
+	return true, []string{"no sentence says " + sentence}
+}
+
+func isRace(s Sentence) bool {
+	return slices.ContainsFunc(races, func(r Sentence) bool { return r.Text == s.Text })
+}
