@@ -104,12 +104,22 @@ func (c *call) fail(err error) {
 	if c.status != 0 {
 		return // the answer has begun
 	}
+	c.send(status, errorBody(status, scimType, detail))
+}
+
+func errorBody(status int, scimType, detail string) []byte {
 	e := value.Obj(value.M("schemas", value.Strs(errorURN)), value.M("status", value.Str(strconv.Itoa(status))))
 	if scimType != "" {
 		e.Set("scimType", value.Str(scimType))
 	}
 	e.Set("detail", value.Str(detail))
-	c.send(status, e.Append(nil))
+	return e.Append(nil)
+}
+
+// Refusal is an error in the form that SCIM clients read (RFC 7644 §3.12), for
+// what a home has to answer by itself.
+func Refusal(status int, message string) (contentType string, body []byte) {
+	return "application/scim+json", errorBody(status, "", message)
 }
 
 // explain finds the fault in an error and gives a public sentence to those that

@@ -1,0 +1,24 @@
+// Command portal answers people: the pages behind the HTTP API.
+package main
+
+import (
+	"github.com/aws/aws-lambda-go/lambda"
+
+	"gatehouse/internal/aws"
+	"gatehouse/internal/aws/lambdahttp"
+	"gatehouse/internal/web/portal"
+)
+
+func main() { aws.Run(handler) }
+
+func handler(h *aws.Home) (lambda.Handler, error) {
+	a := h.App()
+	// lambdahttp gives requests the address that API Gateway saw.
+	pages, err := portal.New(portal.Config{
+		URL: a.URL, Table: a.Table, Orgs: a.Orgs, Account: a.Accounts, Courier: a.Courier, Now: a.Now, Logger: a.Log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return lambdahttp.New(pages, a.Log), nil
+}
