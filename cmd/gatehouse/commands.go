@@ -24,8 +24,8 @@ type orgCreateCmd struct {
 	Admin    string `help:"Email address of the first admin, who is invited by mail."`
 }
 
-func (c *orgCreateCmd) Run(ctx context.Context, out io.Writer) error {
-	return do(ctx, c.at, out, "org create", app.OrgCreate{Name: c.Name, Slug: c.Slug, Language: c.Language, Admin: c.Admin}, orgText)
+func (c *orgCreateCmd) Run(ctx context.Context, all *cli, out io.Writer) error {
+	return do(ctx, all, c.at, out, "org create", app.OrgCreate{Name: c.Name, Slug: c.Slug, Language: c.Language, Admin: c.Admin}, orgText)
 }
 
 type orgInviteCmd struct {
@@ -34,14 +34,14 @@ type orgInviteCmd struct {
 	Admin string `required:"" help:"Email address of the admin."`
 }
 
-func (c *orgInviteCmd) Run(ctx context.Context, out io.Writer) error {
-	return do(ctx, c.at, out, "org invite", app.OrgInvite{Org: c.Org, Admin: c.Admin}, orgText)
+func (c *orgInviteCmd) Run(ctx context.Context, all *cli, out io.Writer) error {
+	return do(ctx, all, c.at, out, "org invite", app.OrgInvite{Org: c.Org, Admin: c.Admin}, orgText)
 }
 
 type orgListCmd struct{ at }
 
-func (c *orgListCmd) Run(ctx context.Context, out io.Writer) error {
-	return do(ctx, c.at, out, "org list", struct{}{}, func(all []app.OrgAnswer) string {
+func (c *orgListCmd) Run(ctx context.Context, all *cli, out io.Writer) error {
+	return do(ctx, all, c.at, out, "org list", struct{}{}, func(all []app.OrgAnswer) string {
 		if len(all) == 0 {
 			return "No organizations yet. Make one with: gatehouse org create --name NAME --admin EMAIL\n"
 		}
@@ -80,8 +80,8 @@ type connectionCreateCmd struct {
 	Expires   string `help:"Lifetime of the credential, such as 8760h. Default: until it is revoked."`
 }
 
-func (c *connectionCreateCmd) Run(ctx context.Context, out io.Writer) error {
-	return do(ctx, c.at, out, "connection create",
+func (c *connectionCreateCmd) Run(ctx context.Context, all *cli, out io.Writer) error {
+	return do(ctx, all, c.at, out, "connection create",
 		app.ConnectionCreate{Org: c.Org, Name: c.Name, Dialect: c.Dialect, NoWelcome: c.NoWelcome, Expires: c.Expires}, credentialText)
 }
 
@@ -95,8 +95,8 @@ type connectionListCmd struct {
 	Org string `required:"" help:"Id or address of the organization."`
 }
 
-func (c *connectionListCmd) Run(ctx context.Context, out io.Writer) error {
-	return do(ctx, c.at, out, "connection list", app.ConnectionArgs{Org: c.Org}, func(all []app.ConnectionAnswer) string {
+func (c *connectionListCmd) Run(ctx context.Context, all *cli, out io.Writer) error {
+	return do(ctx, all, c.at, out, "connection list", app.ConnectionArgs{Org: c.Org}, func(all []app.ConnectionAnswer) string {
 		if len(all) == 0 {
 			return "No connections yet. Make one with: gatehouse connection create --org " + c.Org + " --name NAME\n"
 		}
@@ -134,8 +134,8 @@ type connectionRotateCmd struct {
 	Expires    string `help:"Lifetime of the credential, such as 8760h. Default: until it is revoked."`
 }
 
-func (c *connectionRotateCmd) Run(ctx context.Context, out io.Writer) error {
-	return do(ctx, c.at, out, "connection rotate",
+func (c *connectionRotateCmd) Run(ctx context.Context, all *cli, out io.Writer) error {
+	return do(ctx, all, c.at, out, "connection rotate",
 		app.ConnectionArgs{Org: c.Org, Connection: c.Connection, Expires: c.Expires}, credentialText)
 }
 
@@ -147,8 +147,8 @@ type connectionRevokeCmd struct {
 	All        bool   `help:"End every credential of the connection; nobody gets in with them any more." xor:"which" required:""`
 }
 
-func (c *connectionRevokeCmd) Run(ctx context.Context, out io.Writer) error {
-	return do(ctx, c.at, out, "connection revoke",
+func (c *connectionRevokeCmd) Run(ctx context.Context, all *cli, out io.Writer) error {
+	return do(ctx, all, c.at, out, "connection revoke",
 		app.ConnectionArgs{Org: c.Org, Connection: c.Connection, Credential: c.Credential}, func(app.Done) string { return "Revoked.\n" })
 }
 
@@ -159,8 +159,8 @@ type connectionWelcomeCmd struct {
 	Welcome    string `arg:"" enum:"on,off" help:"on or off."`
 }
 
-func (c *connectionWelcomeCmd) Run(ctx context.Context, out io.Writer) error {
-	return do(ctx, c.at, out, "connection welcome",
+func (c *connectionWelcomeCmd) Run(ctx context.Context, all *cli, out io.Writer) error {
+	return do(ctx, all, c.at, out, "connection welcome",
 		app.ConnectionArgs{Org: c.Org, Connection: c.Connection, Welcome: c.Welcome}, func(app.Done) string {
 			return "Welcome emails of future users are " + c.Welcome + ".\n"
 		})
@@ -173,8 +173,8 @@ type deadCmd struct {
 
 type deadListCmd struct{ at }
 
-func (c *deadListCmd) Run(ctx context.Context, out io.Writer) error {
-	return do(ctx, c.at, out, "dead list", struct{}{}, func(all []app.Dead) string {
+func (c *deadListCmd) Run(ctx context.Context, all *cli, out io.Writer) error {
+	return do(ctx, all, c.at, out, "dead list", struct{}{}, func(all []app.Dead) string {
 		if len(all) == 0 {
 			return "Nothing was given up.\n"
 		}
@@ -188,8 +188,8 @@ func (c *deadListCmd) Run(ctx context.Context, out io.Writer) error {
 
 type deadReplayCmd struct{ at }
 
-func (c *deadReplayCmd) Run(ctx context.Context, out io.Writer) error {
-	return do(ctx, c.at, out, "dead replay", struct{}{}, func(r app.Replayed) string {
+func (c *deadReplayCmd) Run(ctx context.Context, all *cli, out io.Writer) error {
+	return do(ctx, all, c.at, out, "dead replay", struct{}{}, func(r app.Replayed) string {
 		return fmt.Sprintf("%d done, %d still fail.\n", r.Done, r.Failed)
 	})
 }

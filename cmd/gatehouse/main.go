@@ -1,6 +1,6 @@
 // Command gatehouse is Gatehouse as one program: it serves a data folder, and
-// takes the operator's commands, beside a program that serves or on a store at
-// rest.
+// takes the operator's commands: beside a program that serves, on a store at
+// rest, or on the table of a stack on AWS.
 package main
 
 import (
@@ -22,6 +22,8 @@ import (
 )
 
 type cli struct {
+	Table string `help:"Table of a stack on AWS, for the operator's commands; --data does not count then." env:"GATEHOUSE_TABLE" placeholder:"NAME"`
+
 	Serve      serveCmd      `cmd:"" help:"Serve a data folder: SCIM, the portal, mails."`
 	Org        orgCmd        `cmd:"" help:"Organizations."`
 	Connection connectionCmd `cmd:"" help:"Connections of an organization and their credentials."`
@@ -37,12 +39,17 @@ type at struct {
 }
 
 // do carries out a command and prints the answer: as JSON, or as text says.
-func do[T any](ctx context.Context, s at, out io.Writer, name string, args any, text func(T) string) error {
+func do[T any](ctx context.Context, c *cli, s at, out io.Writer, name string, args any, text func(T) string) error {
 	in, err := json.Marshal(args)
 	if err != nil {
 		return err
 	}
-	raw, err := local.Operate(ctx, local.Folder(s.Data), s.URL, name, in)
+	var raw json.RawMessage
+	if c.Table != "" {
+		raw, err = onTable(ctx, c.Table, name, in)
+	} else {
+		raw, err = local.Operate(ctx, local.Folder(s.Data), s.URL, name, in)
+	}
 	if err != nil {
 		return err
 	}
@@ -73,7 +80,10 @@ type serveCmd struct {
 	MailLimit int    `help:"Mails of one organization in a day; 0: no limit." env:"GATEHOUSE_MAIL_LIMIT"`
 }
 
-func (c *serveCmd) Run(ctx context.Context, out io.Writer) error {
+func (c *serveCmd) Run(ctx context.Context, all *cli, out io.Writer) error {
+	if all.Table != "" {
+		return fault.New(fault.Invalid, "", "A table on AWS is served by its stack's functions. Leave --table away to serve a data folder.")
+	}
 	return local.Serve(ctx, local.Options{
 		Data: local.Folder(c.Data), Listen: c.Listen, URL: c.URL, Client: c.Client, Ready: c.Ready, Demo: c.Demo || c.Ready != "",
 		SMTP: c.SMTP, SMTPUser: c.SMTPUser, SMTPPassword: os.Getenv("GATEHOUSE_SMTP_PASSWORD"), SMTPTLS: c.SMTPTLS,
@@ -86,8 +96,8 @@ type backupCmd struct {
 	Dir string `arg:"" help:"Folder to make; it becomes a data folder of its own." type:"path"`
 }
 
-func (c *backupCmd) Run(ctx context.Context, out io.Writer) error {
-	return do(ctx, c.at, out, "backup", local.BackupArgs{Dir: c.Dir}, func(app.Done) string {
+func (c *backupCmd) Run(ctx context.Context, all *cli, out io.Writer) error {
+	return do(ctx, all, c.at, out, "backup", local.BackupArgs{Dir: c.Dir}, func(app.Done) string {
 		return "Backed up to " + c.Dir + "\n"
 	})
 }
@@ -109,6 +119,7 @@ func run(ctx context.Context, args []string, out, errs io.Writer) int {
 		kong.UsageOnError(),
 		kong.Writers(out, errs),
 		kong.Exit(func(code int) { exited = code }),
+		kong.Bind(&c),
 		kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.BindTo(out, (*io.Writer)(nil)))
 	if err != nil {
