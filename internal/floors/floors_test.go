@@ -102,7 +102,8 @@ func checkImport(breach func(string, ...any), from string, here int, path string
 			breach("%s imports %s, which shares its place", from, path)
 		case there > here:
 			breach("%s imports %s, which stands above it", from, path)
-		case h.floor == adapters && t.floor == adapters:
+		case h.floor == adapters && t.floor == adapters && !strings.HasPrefix(h.path, t.path+"/"):
+			// A folder beneath another is a part of it that not everybody links.
 			breach("%s imports %s: an adapter knows no other", from, path)
 		}
 	case thirdParty(path):

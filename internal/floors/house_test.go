@@ -32,18 +32,30 @@ var house = []place{
 	{path: "internal/local/pebble", floor: adapters, modules: []string{"github.com/cockroachdb/pebble/v2"}},
 	{path: "internal/local/smtp", floor: adapters, modules: []string{"github.com/wneessen/go-mail"}},
 	{path: "internal/local/maildir", floor: adapters, modules: []string{"github.com/wneessen/go-mail"}},
+	{path: "internal/aws/dynamo", floor: adapters, modules: []string{"github.com/aws/aws-sdk-go-v2", "github.com/aws/smithy-go", "github.com/aws/aws-lambda-go/events"}},
+	{path: "internal/aws/lambdatask", floor: adapters, modules: []string{"github.com/aws/aws-lambda-go"}},
+	{path: "internal/aws/dynamo/discarded", floor: adapters, modules: []string{"github.com/aws/aws-sdk-go-v2", "github.com/aws/aws-lambda-go"}},
+	{path: "internal/aws/ses", floor: adapters, modules: []string{"golang.org/x/net/idna", "github.com/aws/aws-sdk-go-v2", "github.com/aws/smithy-go", "github.com/aws/aws-lambda-go/events"}},
+	{path: "internal/aws/secrets", floor: adapters, modules: []string{"github.com/aws/aws-sdk-go-v2/aws"}},
+	{path: "internal/aws/lambdahttp", floor: adapters, modules: []string{"github.com/aws/aws-lambda-go"}},
 	{path: "internal/web/scimhttp", floor: adapters},
 	{path: "internal/web/portal", floor: adapters},
 
 	{path: "internal/app", floor: faces},
 
 	{path: "internal/local", floor: homes},
+	{path: "internal/aws", floor: homes, modules: []string{"github.com/aws/aws-sdk-go-v2", "github.com/aws/smithy-go", "github.com/aws/aws-lambda-go"}},
 
-	{path: "cmd/gatehouse", floor: programs, modules: []string{"github.com/alecthomas/kong"}},
-	{path: "functions/*", floor: programs},
+	{path: "cmd/gatehouse", floor: programs, modules: []string{"github.com/alecthomas/kong", "github.com/aws/aws-sdk-go-v2/config"}},
+	{path: "functions/*", floor: programs, modules: []string{"github.com/aws/aws-lambda-go/lambda"}},
 
-	{path: "internal/fakes/*", floor: programs, tests: true, modules: []string{"github.com/emersion/go-smtp", "github.com/emersion/go-sasl"}},
+	{path: "events", floor: programs, tests: true},
+	{path: "infra", floor: programs, tests: true, modules: []string{"go.yaml.in/yaml/v3"}},
+	{path: "internal/fakes/*", floor: programs, tests: true, modules: []string{"github.com/emersion/go-smtp", "github.com/emersion/go-sasl", "github.com/aws/aws-sdk-go-v2", "github.com/aws/aws-lambda-go/events", "github.com/jhillyerd/enmime/v2"}},
 	{path: "internal/floors", floor: programs, tests: true},
+	{path: "internal/rehearsal/pattern", floor: programs, tests: true},
+	{path: "internal/rehearsal/*", floor: programs, tests: true, modules: []string{"github.com/aws/aws-sdk-go-v2", "github.com/aws/aws-lambda-go/events"}},
+	{path: "internal/rehearsal", floor: programs, tests: true, modules: []string{"github.com/aws/aws-sdk-go-v2", "github.com/aws/aws-lambda-go/events"}},
 	{path: "internal/e2e", floor: programs, tests: true},
 }
 
@@ -52,6 +64,9 @@ var everywhere = []string{"golang.org/x/text"}
 
 // inTests may be imported by any test, and by no program.
 var inTests = []string{
+	"github.com/aws/aws-lambda-go",
+	"github.com/aws/aws-sdk-go-v2",
+	"github.com/aws/smithy-go",
 	"github.com/chromedp/cdproto",
 	"github.com/chromedp/chromedp",
 	"github.com/emersion/go-smtp",
@@ -73,4 +88,4 @@ var forbidden = map[floor][]string{
 
 // unlinked names modules that no function on Lambda may contain, not even
 // uncalled: they double the time to start.
-var unlinked = []string{"github.com/cockroachdb/pebble"}
+var unlinked = []string{"github.com/cockroachdb/pebble", "github.com/aws/aws-sdk-go-v2/config"}
