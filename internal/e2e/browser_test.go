@@ -145,9 +145,11 @@ func (b *browser) in(language string) {
 
 // TestBrowser is the first day of two people in a real browser, from the inbox
 // to the own page, and the admin who sees them come.
-func TestBrowser(t *testing.T) {
+func TestBrowser(t *testing.T) { firstDay(t, &start(t, options{}).site, 2*time.Second) }
+
+// firstDay fails where a mail takes longer than soon.
+func firstDay(t *testing.T, s *site, soon time.Duration) {
 	b := openBrowser(t)
-	s := start(t, options{})
 	c := s.client("")
 	created := time.Now()
 	c.user(t, "ana.ruiz@corp.test")
@@ -161,17 +163,19 @@ func TestBrowser(t *testing.T) {
 	} {
 		b.do("no cookies", clearCookies)
 		b.in(p.language)
-		if took := s.letter(t, p.address).at.Sub(created); took > 2*time.Second {
-			t.Errorf("the mail to %s was there after %v, want 2 seconds at most", p.name, took)
+		mail := s.letter(t, p.address)
+		if took := mail.at.Sub(created); took > soon {
+			t.Errorf("the mail to %s was there after %v, want %v at most", p.name, took, soon)
 		}
-
-		// The inbox lists the mail; its link is followed as a person does.
-		b.do("inbox", chromedp.Navigate(s.Inbox))
-		b.says(p.address)
-		b.picture("inbox-" + p.language)
-		b.do("the mail of "+p.name, openMail(p.address))
-		b.picture("mail-" + p.language)
-		href := value[string](b, activationLink(s.root()))
+		href := link(s.ready, mail.text)
+		if s.Inbox != "" { // it lists the mail, whose link is followed as a person does
+			b.do("inbox", chromedp.Navigate(s.Inbox))
+			b.says(p.address)
+			b.picture("inbox-" + p.language)
+			b.do("the mail of "+p.name, openMail(p.address))
+			b.picture("mail-" + p.language)
+			href = value[string](b, activationLink(s.root()))
+		}
 		if href == "" {
 			t.Fatalf("the mail of %s shows no link to %s:\n%s", p.name, s.root(), b.text())
 		}

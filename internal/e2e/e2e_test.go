@@ -85,9 +85,15 @@ type options struct {
 	log   *syncText // takes what the program logs; nil: a fresh one
 }
 
+// site is a Gatehouse that tests drive, wherever it runs.
+type site struct {
+	ready
+	target
+}
+
 // server is a running program on a data folder.
 type server struct {
-	ready
+	site
 	dir  string
 	log  *syncText // all that the program wrote to its standard error
 	out  *syncText
@@ -125,6 +131,7 @@ func launch(ctx context.Context, o options) (*server, error) {
 		o.log = new(syncText)
 	}
 	s := &server{dir: o.dir, log: o.log, out: new(syncText), done: make(chan struct{})}
+	s.target = &local{dir: o.dir, s: s}
 	file := o.dir + ".ready"
 	if err := os.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
@@ -191,7 +198,7 @@ func (s *server) gatehouse(args ...string) (stdout, stderr string, err error) {
 }
 
 // run runs a command line that must succeed.
-func (s *server) run(t testing.TB, args []string) (stdout string) {
+func (s *site) run(t testing.TB, args []string) (stdout string) {
 	t.Helper()
 	stdout, stderr, err := s.gatehouse(args...)
 	if err != nil {
@@ -201,7 +208,7 @@ func (s *server) run(t testing.TB, args []string) (stdout string) {
 }
 
 // create runs a command line that prints what it made.
-func (s *server) create(t testing.TB, args []string) created {
+func (s *site) create(t testing.TB, args []string) created {
 	t.Helper()
 	stdout := s.run(t, args)
 	var c created
@@ -212,7 +219,7 @@ func (s *server) create(t testing.TB, args []string) created {
 }
 
 // organization makes one with a connection of its own.
-func (s *server) organization(t testing.TB, name string, flags ...string) (created, *client) {
+func (s *site) organization(t testing.TB, name string, flags ...string) (created, *client) {
 	t.Helper()
 	org := s.create(t, orgCreate(name, "admin@"+name+".example"))
 	c := s.create(t, connectionCreate(org.Org, name, flags...))
@@ -220,7 +227,7 @@ func (s *server) organization(t testing.TB, name string, flags ...string) (creat
 }
 
 // client speaks SCIM with the token; empty: the demo connection's.
-func (s *server) client(token string) *client {
+func (s *site) client(token string) *client {
 	if token == "" {
 		token = s.Token
 	}

@@ -148,7 +148,7 @@ func TestIdentityProvidersFind(t *testing.T) {
 					panic(r)
 				}
 			}()
-			f.run(&scene{client: &client{base: s.URL}, t: rec, server: &server{log: new(syncText)}}, p)
+			f.run(&scene{client: &client{base: s.URL}, t: rec, server: &site{target: &local{}}}, p)
 		}()
 		s.Close()
 		if len(rec.failures) == 0 && !slices.Contains(onlyStatus, f.ID) {

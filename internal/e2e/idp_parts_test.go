@@ -204,7 +204,7 @@ var parts = map[string]part{
 	"okta-patch-password": {ana, func(w *scene, a answer) {
 		after := w.after()
 		w.onlyChanged(after)
-		if strings.Contains(string(a.body)+string(after.body)+w.server.log.String(), "N3w-secret") {
+		if strings.Contains(string(a.body)+string(after.body)+w.server.log(), "N3w-secret") {
 			w.t.Errorf("the password is echoed or logged")
 		}
 	}},

@@ -37,7 +37,7 @@ const (
 type scene struct {
 	*client
 	t        testing.TB
-	server   *server
+	server   *site
 	userID   string // {{userId}}
 	userID2  string // {{userId2}}
 	thirdID  string // of whom the request does not speak
@@ -69,10 +69,11 @@ func readFixtures(t testing.TB) []fixture {
 	return file.Fixtures
 }
 
-func TestIdentityProviders(t *testing.T) {
+func TestIdentityProviders(t *testing.T) { identityProviders(t, &start(t, options{}).site) }
+
+func identityProviders(t *testing.T, s *site) {
 	fixtures := readFixtures(t)
 	ran := 0
-	s := start(t, options{})
 	for _, f := range fixtures {
 		if slices.Contains(notYet, f.ID) {
 			continue

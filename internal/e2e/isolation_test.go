@@ -95,8 +95,9 @@ func same(a, b answer, idA, idB string) string {
 // TestIsolation asks on every route for what is somebody else's, and for what
 // does not exist: the answers must be equal. Then with every credential that is
 // none: the answers must be those to a token that never was.
-func TestIsolation(t *testing.T) {
-	s := start(t, options{})
+func TestIsolation(t *testing.T) { isolation(t, &start(t, options{}).site) }
+
+func isolation(t *testing.T, s *site) {
 	victims, victim := s.organization(t, "victims")
 	userID := victim.user(t, "victim@corp.test", object{"externalId": "victim"})
 	groupID := victim.group(t, "Victims", userID)
@@ -144,7 +145,7 @@ func TestIsolation(t *testing.T) {
 }
 
 // wrongCredentials are clients that nobody may answer, by what is wrong.
-func (s *server) wrongCredentials(t *testing.T) map[string]*client {
+func (s *site) wrongCredentials(t *testing.T) map[string]*client {
 	t.Helper()
 	gone, revoked := s.organization(t, "revoked")
 	revoked.get(t, "/Users")

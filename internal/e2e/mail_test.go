@@ -99,11 +99,11 @@ func recipients(t testing.TB, folder string) map[string]int {
 }
 
 // letter waits for the address's first mail.
-func (s *server) letter(t testing.TB, address string) letter {
+func (s *site) letter(t testing.TB, address string) letter {
 	t.Helper()
 	var list []letter
 	eventually(t, 10*time.Second, func() (err error) {
-		if list, err = letters(filepath.Join(s.dir, mailFolder), address); err == nil && len(list) == 0 {
+		if list, err = s.letters(address); err == nil && len(list) == 0 {
 			err = fmt.Errorf("no mail to %s", address)
 		}
 		return err

@@ -158,8 +158,10 @@ const oktaAssertions = 52
 
 // TestOkta runs Okta's published SPEC test. It asks for a first user with
 // names, so one is created before.
-func TestOkta(t *testing.T) {
-	s := start(t, options{})
+func TestOkta(t *testing.T) { okta(t, &start(t, options{}).site) }
+
+func okta(t *testing.T, s *site) {
+	t.Helper()
 	s.client("").user(t, "first@corp.test")
 	held, failed := runOkta(t, readOkta(t), oktaVariables(s.SCIM, s.Token))
 	for _, f := range failed {

@@ -36,6 +36,11 @@ import (
 //	form NAME=VALUE...         fill and send the form on the page
 //	log pattern                the program logged it; ! log: it did not
 func TestScripts(t *testing.T) {
+	scripts(t, "local", func(e *testscript.Env) target { return &local{dir: filepath.Join(e.WorkDir, "data")} })
+}
+
+// scripts runs the stories at a home, which is a condition in them.
+func scripts(t *testing.T, home string, at func(*testscript.Env) target) {
 	if _, err := binary(); err != nil {
 		t.Fatal(err)
 	}
@@ -43,14 +48,14 @@ func TestScripts(t *testing.T) {
 		Dir:                "testdata/script",
 		RequireUniqueNames: true,
 		Setup: func(e *testscript.Env) error {
-			s := &story{target: &local{dir: filepath.Join(e.WorkDir, "data")}, visitors: map[string]*visitor{}}
+			s := &story{target: at(e), visitors: map[string]*visitor{}}
 			e.Values[storyKey{}] = s
 			e.Defer(s.target.kill)
 			return nil
 		},
 		Condition: func(name string) (bool, error) {
-			if name == "local" {
-				return true, nil
+			if name == "local" || name == "aws" {
+				return name == home, nil
 			}
 			return false, fmt.Errorf("unknown condition %q", name)
 		},

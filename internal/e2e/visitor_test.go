@@ -146,7 +146,7 @@ func (v *visitor) cookie(t testing.TB, name string) string {
 }
 
 // activate follows the link of the address's mail and creates the password.
-func (s *server) activate(t testing.TB, address, password string) *visitor {
+func (s *site) activate(t testing.TB, address, password string) *visitor {
 	t.Helper()
 	v := new(visitor)
 	p, err := v.open(link(s.ready, s.letter(t, address).text))
@@ -163,7 +163,7 @@ func (s *server) activate(t testing.TB, address, password string) *visitor {
 }
 
 // signIn signs in at the demo organization.
-func (s *server) signIn(t testing.TB, address, password string) (*visitor, page) {
+func (s *site) signIn(t testing.TB, address, password string) (*visitor, page) {
 	t.Helper()
 	v := new(visitor)
 	p, err := v.open(s.SignIn)
@@ -177,7 +177,7 @@ func (s *server) signIn(t testing.TB, address, password string) (*visitor, page)
 }
 
 // admin is the demo organization's first admin, activated and signed in.
-func (s *server) admin(t testing.TB) *visitor {
+func (s *site) admin(t testing.TB) *visitor {
 	t.Helper()
 	const password = "an admin's long password"
 	s.activate(t, s.AdminEmail, password)
