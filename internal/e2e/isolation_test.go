@@ -95,9 +95,8 @@ func same(a, b answer, idA, idB string) string {
 // TestIsolation asks on every route for what is somebody else's, and for what
 // does not exist: the answers must be equal. Then with every credential that is
 // none: the answers must be those to a token that never was.
-func TestIsolation(t *testing.T) { isolation(t, &start(t, options{}).site) }
-
-func isolation(t *testing.T, s *site) {
+func TestIsolation(t *testing.T) {
+	s := start(t, options{})
 	victims, victim := s.organization(t, "victims")
 	userID := victim.user(t, "victim@corp.test", object{"externalId": "victim"})
 	groupID := victim.group(t, "Victims", userID)

@@ -24,11 +24,6 @@ func TestRehearsalIdentityProviders(t *testing.T) {
 	identityProviders(t, s)
 }
 
-func TestRehearsalIsolation(t *testing.T) {
-	s, _ := rehearseSite(t, nil)
-	isolation(t, s)
-}
-
 func TestRehearsalBrowser(t *testing.T) {
 	s, _ := rehearseSite(t, nil)
 	firstDay(t, s, 10*time.Second)
