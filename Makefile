@@ -9,9 +9,9 @@ MAKEFLAGS += --no-builtin-rules
 STATICCHECK := .tools/staticcheck-0.8.2
 DATA ?= ./data
 
-# The package whose tests drive the whole program; it runs alone, without the
-# race detector, because it measures and kills.
-E2E := ./internal/e2e/...
+# The packages whose tests drive whole programs; they run one after another,
+# without the race detector, because they measure and kill.
+E2E := ./internal/rehearsal ./internal/e2e
 
 .PHONY: help
 help: ## list the targets
@@ -48,12 +48,12 @@ check: lint ## lint and the quick tests: two minutes at most
 	go test -short -timeout 5m ./...
 
 .PHONY: test
-test: tools lint ## everything: installs what the tests need, races, crashes, the browser; ten minutes at most
-	@result=0; packages=$$(go list ./... | grep -v '/internal/e2e'); \
-	echo 'go test -race (all but internal/e2e)'; \
+test: tools lint ## everything: installs what the tests need, races, crashes, the browser, AWS rehearsed; fifteen minutes at most
+	@result=0; packages=$$(go list ./... | grep -vE '/internal/(e2e|rehearsal)$$'); \
+	echo 'go test -race (all but $(E2E))'; \
 	go test -race -timeout 15m $$packages || result=$$?; \
 	echo 'go test $(E2E)'; \
-	go test -timeout 15m $(E2E) || result=$$?; \
+	go test -p 1 -timeout 15m $(E2E) || result=$$?; \
 	exit $$result
 
 .PHONY: bench

@@ -59,10 +59,23 @@ func Open(ctx context.Context, o Options) (*Home, error) {
 	if err != nil {
 		return nil, err
 	}
+	// Two services, neither of which has to wait for the other.
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	var foundation app.Foundation
+	read := make(chan error, 1)
+	go func() {
+		var err error
+		foundation, err = app.ReadFoundation(ctx, h.ports.Table)
+		read <- err
+	}()
 	if h.ports.Key, err = serverKey(ctx, h.config, h.env.endpoint("SECRETS_MANAGER"), id); err != nil {
 		return nil, err
 	}
-	if err := app.Prepare(ctx, h.ports.Table, h.ports.Key, h.ports.Now()); err != nil {
+	if err := <-read; err != nil {
+		return nil, err
+	}
+	if err := foundation.Prepare(ctx, h.ports.Table, h.ports.Key, h.ports.Now()); err != nil {
 		return nil, err
 	}
 	return h, nil

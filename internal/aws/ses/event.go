@@ -6,7 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"regexp"
+	"strings"
 
 	"github.com/aws/aws-lambda-go/events"
 
@@ -127,9 +127,20 @@ func word(s string, listed ...string) string {
 	return ""
 }
 
-var (
-	messageIDs = regexp.MustCompile(`^[0-9a-z]{26}$`)
-	carrierIDs = regexp.MustCompile(`^[0-9A-Za-z-]{1,100}$`)
+// messageID reports whether the tag has the form of a mail's id.
+func messageID(s string) bool {
+	return len(s) == 26 && strings.Trim(s, lower+digits) == ""
+}
+
+// carrierID reports whether the text has the form of SES's ids.
+func carrierID(s string) bool {
+	return s != "" && len(s) <= 100 && strings.Trim(s, lower+upper+digits+"-") == ""
+}
+
+const (
+	lower  = "abcdefghijklmnopqrstuvwxyz"
+	upper  = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	digits = "0123456789"
 )
 
 // Parse returns what an event of SES on EventBridge's bus says about a mail of
@@ -150,7 +161,7 @@ func Parse(e events.EventBridgeEvent) ([]courier.Report, error) {
 		return nil, errors.New("read a mail event: its detail has another form")
 	}
 	tag := d.Mail.Tags[messageTag]
-	if len(tag) != 1 || !messageIDs.MatchString(tag[0]) {
+	if len(tag) != 1 || !messageID(tag[0]) {
 		return []courier.Report{}, nil
 	}
 	r, tells, err := of(d)
@@ -161,7 +172,7 @@ func Parse(e events.EventBridgeEvent) ([]courier.Report, error) {
 		return []courier.Report{}, nil
 	}
 	r.ID = identity.Message(tag[0])
-	if carrierIDs.MatchString(d.Mail.MessageID) {
+	if carrierID(d.Mail.MessageID) {
 		r.Carrier = d.Mail.MessageID
 	}
 	return []courier.Report{r}, nil

@@ -1,0 +1,4 @@
+package aws
+
+// NewLog is newLog.
+var NewLog = newLog
