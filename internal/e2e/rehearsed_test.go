@@ -45,6 +45,9 @@ type rehearsed struct {
 // rehearse makes a stack that does not run yet. It is gone with the test.
 func rehearse(t testing.TB, change func(*rehearsal.Options, *ses.Options)) *rehearsed {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("-short leaves the rehearsal out")
+	}
 	local := dynamodb.Shared(t)
 	binaries, err := functions()
 	if err != nil {
