@@ -8,6 +8,7 @@ import (
 	"os"
 
 	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/smithy-go/logging"
 
 	"gatehouse/internal/aws"
 	"gatehouse/internal/fault"
@@ -19,7 +20,8 @@ func onTable(ctx context.Context, table, name string, args json.RawMessage) (jso
 	if name == "backup" {
 		return nil, fault.New(fault.Invalid, "", "AWS backs the table up by itself, for every second of the last days: see docs/operating.md.")
 	}
-	c, err := config.LoadDefaultConfig(ctx)
+	// The loader's own warnings are about places where it found no credentials.
+	c, err := config.LoadDefaultConfig(ctx, config.WithLogger(logging.Nop{}))
 	if err != nil {
 		return nil, &fault.Error{Kind: fault.Invalid, Msg: "The AWS configuration cannot be read: " + err.Error(), Err: err}
 	}

@@ -46,7 +46,7 @@ var house = []place{
 	{path: "internal/local", floor: homes},
 	{path: "internal/aws", floor: homes, modules: []string{"github.com/aws/aws-sdk-go-v2", "github.com/aws/smithy-go", "github.com/aws/aws-lambda-go"}},
 
-	{path: "cmd/gatehouse", floor: programs, modules: []string{"github.com/alecthomas/kong", "github.com/aws/aws-sdk-go-v2/config"}},
+	{path: "cmd/gatehouse", floor: programs, modules: []string{"github.com/alecthomas/kong", "github.com/aws/aws-sdk-go-v2/config", "github.com/aws/smithy-go/logging"}},
 	{path: "functions/*", floor: programs, modules: []string{"github.com/aws/aws-lambda-go/lambda"}},
 
 	{path: "events", floor: programs, tests: true},
