@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"os"
 	"time"
 
@@ -37,6 +38,10 @@ type Home struct {
 
 // believed is how long a good credential is believed without looking it up.
 const believed = time.Minute
+
+// parallel is how many connections are kept for calls side by side: the effects
+// of a batch make sixteen.
+const parallel = 32
 
 // Options of a home; the zero Options are those of a function.
 type Options struct {
@@ -108,7 +113,7 @@ func OpenTable(o Options) (*Home, error) {
 	if h.config, err = h.env.config(); err != nil {
 		return nil, err
 	}
-	h.config.HTTPClient = awshttp.NewBuildableClient()
+	h.config.HTTPClient = awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) { t.MaxIdleConnsPerHost = parallel })
 	h.ports = app.Ports{
 		Table: open(h.config, h.env.endpoint("DYNAMODB"), name, o.Now, o.Log),
 		Now:   o.Now, Log: o.Log, CredentialCache: believed,

@@ -5,10 +5,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"time"
 
 	"github.com/aws/aws-lambda-go/lambda"
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 
 	"gatehouse/internal/app"
 	"gatehouse/internal/aws/dynamo"
@@ -45,9 +47,17 @@ func (h *Home) Mailer(open func(c aws.Config, endpoint, configurationSet string)
 		return nil, fmt.Errorf("open mail: %w", err)
 	}
 	p.From = mail.Address{Name: "Gatehouse", Addr: from}
-	p.Sender = open(h.config, h.env.endpoint("SESV2"), set)
+	// A connection that died while the environment was frozen costs a mail its
+	// attempt, and a quarter of an hour until SES's silence settles it: none is
+	// used again after a pause.
+	mailing := h.config.Copy()
+	mailing.HTTPClient = awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) { t.IdleConnTimeout = idleMail })
+	p.Sender = open(mailing, h.env.endpoint("SESV2"), set)
 	return app.New(p), nil
 }
+
+// idleMail is how long a connection to SES is kept without use.
+const idleMail = 5 * time.Second
 
 // Stream serves a consumer with the table's stream.
 func (h *Home) Stream(name string, to table.Consumer) lambda.Handler {

@@ -1,6 +1,7 @@
 package courier_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -58,4 +59,51 @@ func TestDaysWithoutACarrier(t *testing.T) {
 	w.sender.fail = nil
 	w.settle(time.Hour)
 	w.want(u, "sent #1 attempts=1 ")
+}
+
+// A carrier that is closed is asked by a few, for all, and the operator is told
+// once an hour. When it opens, everything goes.
+func TestAClosedCarrier(t *testing.T) {
+	w := newWorld(t, mail.Settles, nil)
+	w.sender.fail = func(int) error { return &mail.Reason{Code: "sending-paused", Err: mail.ErrClosed} }
+	var users []identity.User
+	for range 100 {
+		u := w.join()
+		users = append(users, u)
+		w.queue(u)
+	}
+	w.settle(24 * time.Hour)
+	// In each five minutes one asks.
+	if n := w.sender.sends; n > 24*12+2 {
+		t.Errorf("100 messages asked a closed carrier %d times in a day, want one in five minutes", n)
+	}
+	if n := strings.Count(w.log.String(), `"level":"ERROR"`); n < 20 || n > 25 {
+		t.Errorf("the operator was told %d times in a day, want once an hour", n)
+	}
+	if !strings.Contains(w.log.String(), `"msg":"mail: the carrier takes none","reason":"sending-paused"`) {
+		t.Error("the log does not say why the carrier takes none")
+	}
+	w.sender.fail = nil
+	w.settle(2*time.Hour + 10*time.Minute)
+	for _, u := range users {
+		w.want(u, "sent #1 attempts=1 ")
+	}
+	if n := w.total(); n != len(users) {
+		t.Errorf("%d mails went, want %d", n, len(users))
+	}
+}
+
+// A carrier that stays busy for hours is told too.
+func TestALongBusyCarrierIsTold(t *testing.T) {
+	w := newWorld(t, mail.Repeats, nil)
+	w.sender.fail = func(int) error { return errBusy }
+	w.queue(w.join())
+	w.settle(time.Hour)
+	if strings.Contains(w.log.String(), "takes none") {
+		t.Error("an hour of throttling was told as a carrier that takes none")
+	}
+	w.settle(6 * time.Hour)
+	if !strings.Contains(w.log.String(), `"msg":"mail: the carrier takes none","reason":"throttled"`) {
+		t.Error("hours of throttling were not told")
+	}
 }

@@ -121,6 +121,7 @@ type Service struct {
 	parallel int
 	log      *slog.Logger
 	turns    turns
+	gate     gate
 }
 
 // New returns a courier. Wanted and Consume make it the feed's consumer, Due
@@ -155,8 +156,11 @@ func (s *Service) Due(ctx context.Context, ref due.Ref) error {
 	if !ok {
 		return fmt.Errorf("due mail: a reference of another form")
 	}
-	if again, ok := s.turns.take(n.org, s.now()); !ok {
+	if again, shut := s.gate.shut(n, s.now()); shut {
 		return s.remind(ctx, n, again)
+	}
+	if again, ok := s.turns.take(n.org, s.now()); !ok {
+		return s.remind(ctx, n, after(n, again))
 	}
 	wake, err := s.inOwnTurn(ctx, n)
 	if err != nil || wake.IsZero() {

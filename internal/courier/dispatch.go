@@ -330,6 +330,12 @@ func (s *Service) after(m *message, failure error) []table.Write {
 		m.Busy++
 		m.become(Queued, reason, now)
 		m.Wake = whole(now.Add(m.patience()))
+		if errors.Is(failure, mail.ErrClosed) {
+			m.Wake = whole(s.gate.close(m.name, now))
+		}
+		if errors.Is(failure, mail.ErrClosed) || m.Busy >= longBusy {
+			s.gate.complain(s.log, reason, now)
+		}
 		return []table.Write{due.At(m.Wake, m.ref())}
 	case m.Attempts >= MaxAttempts:
 		m.become(Dead, reason, now)

@@ -110,16 +110,19 @@ func (s *Service) consumed(ctx context.Context, n name) (err error) {
 			err = fmt.Errorf("the dispatch panicked\n%s", debug.Stack())
 		}
 	}()
-	if again, ok := s.turns.take(n.org, s.now()); !ok {
+	if again, shut := s.gate.shut(n, s.now()); shut {
 		return s.remind(ctx, n, again)
+	}
+	if again, ok := s.turns.take(n.org, s.now()); !ok {
+		return s.remind(ctx, n, after(n, again))
 	}
 	_, err = s.inOwnTurn(ctx, n)
 	return err
 }
 
-// remind makes the message due work, a while after again.
+// remind makes the message due work.
 func (s *Service) remind(ctx context.Context, n name, again time.Time) error {
-	if _, err := s.table.Commit(ctx, due.At(after(n, again), n.ref())); err != nil {
+	if _, err := s.table.Commit(ctx, due.At(again, n.ref())); err != nil {
 		return fmt.Errorf("make a message due later: %w", err)
 	}
 	return nil

@@ -65,6 +65,9 @@ var (
 	// ErrBusy is an ErrLater that says nothing about the message: the carrier
 	// takes none, or no more, for now.
 	ErrBusy = fmt.Errorf("the carrier is busy: %w", ErrLater)
+	// ErrClosed is an ErrBusy that lasts until somebody mends it, or for hours:
+	// an account without rights, suspended, or with its day's mails used up.
+	ErrClosed = fmt.Errorf("the carrier takes none: %w", ErrBusy)
 )
 
 // Reason is a carrier's word for a failure, of a closed form: an SMTP status

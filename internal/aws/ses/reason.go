@@ -36,26 +36,26 @@ var answers = map[string]verdict{
 	"ThrottlingException":                {"throttled", mail.ErrBusy},
 	"Throttling":                         {"throttled", mail.ErrBusy},
 	"LimitExceededException":             {"limit-exceeded", mail.ErrBusy},
-	"AccountSuspendedException":          {"account-suspended", mail.ErrBusy},
-	"SendingPausedException":             {"sending-paused", mail.ErrBusy},
-	"MailFromDomainNotVerifiedException": {"mail-from", mail.ErrBusy},
+	"AccountSuspendedException":          {"account-suspended", mail.ErrClosed},
+	"SendingPausedException":             {"sending-paused", mail.ErrClosed},
+	"MailFromDomainNotVerifiedException": {"mail-from", mail.ErrClosed},
 	// The one thing that a request names and that may not exist.
-	"NotFoundException":                   {"configuration-set", mail.ErrBusy},
-	"AccessDeniedException":               {"access-denied", mail.ErrBusy},
-	"AccessDenied":                        {"access-denied", mail.ErrBusy},
-	"NotAuthorized":                       {"access-denied", mail.ErrBusy},
-	"OptInRequired":                       {"access-denied", mail.ErrBusy},
-	"ExpiredToken":                        {"credentials", mail.ErrBusy},
-	"ExpiredTokenException":               {"credentials", mail.ErrBusy},
-	"IncompleteSignature":                 {"credentials", mail.ErrBusy},
-	"IncompleteSignatureException":        {"credentials", mail.ErrBusy},
-	"InvalidClientTokenId":                {"credentials", mail.ErrBusy},
-	"InvalidSignatureException":           {"credentials", mail.ErrBusy},
-	"MissingAuthenticationToken":          {"credentials", mail.ErrBusy},
-	"RequestExpired":                      {"credentials", mail.ErrBusy},
-	"SignatureDoesNotMatch":               {"credentials", mail.ErrBusy},
-	"UnrecognizedClientException":         {"credentials", mail.ErrBusy},
-	"MissingAuthenticationTokenException": {"credentials", mail.ErrBusy},
+	"NotFoundException":                   {"configuration-set", mail.ErrClosed},
+	"AccessDeniedException":               {"access-denied", mail.ErrClosed},
+	"AccessDenied":                        {"access-denied", mail.ErrClosed},
+	"NotAuthorized":                       {"access-denied", mail.ErrClosed},
+	"OptInRequired":                       {"access-denied", mail.ErrClosed},
+	"ExpiredToken":                        {"credentials", mail.ErrClosed},
+	"ExpiredTokenException":               {"credentials", mail.ErrClosed},
+	"IncompleteSignature":                 {"credentials", mail.ErrClosed},
+	"IncompleteSignatureException":        {"credentials", mail.ErrClosed},
+	"InvalidClientTokenId":                {"credentials", mail.ErrClosed},
+	"InvalidSignatureException":           {"credentials", mail.ErrClosed},
+	"MissingAuthenticationToken":          {"credentials", mail.ErrClosed},
+	"RequestExpired":                      {"credentials", mail.ErrClosed},
+	"SignatureDoesNotMatch":               {"credentials", mail.ErrClosed},
+	"UnrecognizedClientException":         {"credentials", mail.ErrClosed},
+	"MissingAuthenticationTokenException": {"credentials", mail.ErrClosed},
 }
 
 // texts are what SES says of the account under names that stand for the message
@@ -66,12 +66,12 @@ var texts = []struct {
 	verdict
 }{
 	{"not verified", verdict{"sandbox", mail.ErrBusy}},
-	{"quota exceeded", verdict{"daily-quota", mail.ErrBusy}},
+	{"quota exceeded", verdict{"daily-quota", mail.ErrClosed}},
 	{"rate exceeded", verdict{"throttled", mail.ErrBusy}},
-	{"suspended", verdict{"account-suspended", mail.ErrBusy}},
-	{"paused", verdict{"sending-paused", mail.ErrBusy}},
-	{"configuration set", verdict{"configuration-set", mail.ErrBusy}},
-	{"not authorized", verdict{"access-denied", mail.ErrBusy}},
+	{"suspended", verdict{"account-suspended", mail.ErrClosed}},
+	{"paused", verdict{"sending-paused", mail.ErrClosed}},
+	{"configuration set", verdict{"configuration-set", mail.ErrClosed}},
+	{"not authorized", verdict{"access-denied", mail.ErrClosed}},
 }
 
 // answered tells what an answer of SES means; false if the error is no answer,
@@ -86,7 +86,7 @@ func answered(err error, from string) (verdict, bool) {
 	v, known := answers[api.ErrorCode()]
 	if v.code == "throttled" && status != http.StatusRequestTimeout {
 		if daily(api) {
-			v.code = "daily-quota"
+			v = verdict{"daily-quota", mail.ErrClosed}
 		}
 		return v, true // whatever its status
 	}
@@ -103,7 +103,7 @@ func answered(err error, from string) (verdict, bool) {
 			// In the sandbox recipients need to be verified too. The text names
 			// whom it is about.
 			if t.code == "sandbox" && strings.Contains(text, strings.ToLower(from)) {
-				return verdict{"sender-not-verified", mail.ErrBusy}, true
+				return verdict{"sender-not-verified", mail.ErrClosed}, true
 			}
 			return t.verdict, true
 		}
