@@ -25,7 +25,8 @@
 // A message in sending has a lease. When it runs out, the attempt is taken for
 // lost and the next one begins; its end is due work in the commit that claims.
 // An organization whose mails stall pauses, so that it takes one attempt's time
-// from the others and no more.
+// from the others and no more. A carrier that is busy costs a message no
+// attempt; one that takes none at all is asked by one message, for all.
 //
 // Reports of the carrier move a message to the right only, from any state; a
 // refusal can also follow the taking.
