@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/crypto/argon2"
@@ -38,8 +39,8 @@ type hasher struct {
 	pepper secret.Key // without it a stolen store gives nothing to guess at
 	slots  chan struct{}
 	queue  chan struct{}
-	params params // of new hashes
-	dummy  string // what the passwords of nobody are compared with
+	params params        // of new hashes
+	dummy  func() string // what the passwords of nobody are compared with
 }
 
 // waiting is how many wait for a slot, for each one that hashes: at 60 ms a hash
@@ -48,10 +49,12 @@ const waiting = 16
 
 func newHasher(pepper secret.Key, atOnce int, p params) *hasher {
 	h := &hasher{pepper: pepper, params: p, slots: make(chan struct{}, atOnce), queue: make(chan struct{}, atOnce*(1+waiting))}
-	salt, sum := make([]byte, saltLen), make([]byte, hashLen)
-	rand.Read(salt)
-	rand.Read(sum)
-	h.dummy = phc(p, salt, sum)
+	h.dummy = sync.OnceValue(func() string {
+		salt, sum := make([]byte, saltLen), make([]byte, hashLen)
+		rand.Read(salt)
+		rand.Read(sum)
+		return phc(p, salt, sum)
+	})
 	return h
 }
 
@@ -95,7 +98,7 @@ func (h *hasher) hash(ctx context.Context, password string) (string, error) {
 func (h *hasher) verify(ctx context.Context, stored, password string) (ok, again bool, err error) {
 	known := stored != ""
 	if !known {
-		stored = h.dummy
+		stored = h.dummy()
 	}
 	p, salt, want, err := parsePHC(stored)
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync"
 
 	"gatehouse/internal/fault"
 	"gatehouse/internal/identity"
@@ -27,8 +28,9 @@ var errSignIn = &fault.Error{Kind: fault.Unauthorized, Msg: "The name or the pas
 const maxNamesakes = 16
 
 // nobody is looked up where there is no user to look up, so that an unknown
-// name costs the reads of a known one.
-var nobody = identity.MintUser(identity.Manual)
+// name costs the reads of a known one. Few functions that link this package
+// sign anybody in, and chance has a price at the first use.
+var nobody = sync.OnceValue(func() identity.User { return identity.MintUser(identity.Manual) })
 
 // SignIn returns the token of a new session. Every refusal is the same
 // Unauthorized at the same cost, whoever exists; too many of them give
@@ -47,7 +49,7 @@ func (s *Service) SignIn(ctx context.Context, o *org.Org, a Attempt) (token stri
 	}
 	id := u.ID
 	if id == "" {
-		id = nobody
+		id = nobody()
 	}
 	stored, err := s.table.Get(ctx, passwordKey(o, id))
 	if err != nil {
@@ -153,7 +155,7 @@ func unique(lists ...[]identity.User) []identity.User {
 	ids := slices.Concat(lists...)
 	slices.Sort(ids)
 	if ids = slices.Compact(ids); len(ids) == 0 {
-		return []identity.User{nobody}
+		return []identity.User{nobody()}
 	}
 	return ids
 }

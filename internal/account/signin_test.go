@@ -71,7 +71,7 @@ func TestRefusalsAreEqual(t *testing.T) {
 	for _, name := range []string{
 		"nobody", "nobody@acme.example", "invited", "invited@acme.example", "suspended", "suspended@acme.example", "deleted",
 		"deleted@acme.example", "twins@acme.example", "elsewhere", "elsewhere@other.example", "", strings.Repeat("x", 10_000), "a\x00b",
-		string(nobody),
+		string(nobody()),
 	} {
 		got, err := measure(name, password)
 		if err != error(errSignIn) {

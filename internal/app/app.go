@@ -87,7 +87,7 @@ func (a *App) Sweeper() *due.Sweeper {
 // tables of its own.
 const SchemaVersion = 1
 
-// foundation is the table's first item.
+// foundation is what the table's first item says.
 type foundation struct {
 	Schema int       `json:"schema"`
 	Key    string    `json:"key"` // fingerprint of the server's key
@@ -98,42 +98,61 @@ var foundationKey = table.Key{Part: "META", Sort: "#"}
 
 // Founded reports whether the table was prepared before.
 func Founded(ctx context.Context, t table.Table) (bool, error) {
-	items, err := t.Get(ctx, foundationKey)
-	if err != nil {
-		return false, fmt.Errorf("read the table's foundation: %w", err)
-	}
-	return len(items) == 1, nil
+	f, err := ReadFoundation(ctx, t)
+	return f.item != nil, err
 }
 
 // Prepare founds an empty table, and refuses one of another schema version or
 // one whose names were keyed by another server key: with it nobody would be
 // found.
 func Prepare(ctx context.Context, t table.Table, key secret.Key, now time.Time) error {
-	for {
-		items, err := t.Get(ctx, foundationKey)
-		if err != nil {
-			return fmt.Errorf("read the table's foundation: %w", err)
-		}
-		if len(items) == 0 {
-			b, err := json.Marshal(foundation{Schema: SchemaVersion, Key: key.Fingerprint(), Made: now.UTC().Truncate(time.Second)})
-			if err != nil {
-				return fmt.Errorf("found the table: %w", err)
-			}
-			if _, err := t.Commit(ctx, table.Create(foundationKey, b)); err != nil && !table.Conflicts(err) {
-				return fmt.Errorf("found the table: %w", err)
-			}
-			continue // whoever founded it: read what they wrote
-		}
-		var f foundation
-		if err := json.Unmarshal(items[0].Data, &f); err != nil {
-			return fmt.Errorf("read the table's foundation: %w", err)
-		}
-		switch {
-		case f.Schema != SchemaVersion:
-			return fault.New(fault.Unavailable, "", "The store has schema version %d; this program serves version %d. Use the program that wrote it, or migrate.", f.Schema, SchemaVersion)
-		case f.Key != key.Fingerprint():
-			return fault.New(fault.Unavailable, "", "The store was made with another server key. Bring back the key that belongs to it.")
-		}
-		return nil
+	f, err := ReadFoundation(ctx, t)
+	if err != nil {
+		return err
 	}
+	return f.Prepare(ctx, t, key, now)
+}
+
+// Foundation is the first item of a table as it was read. A home whose key comes
+// over the network reads both at once.
+type Foundation struct{ item *table.Item } // nil: the table was empty
+
+// ReadFoundation reads what Prepare goes by.
+func ReadFoundation(ctx context.Context, t table.Table) (Foundation, error) {
+	items, err := t.Get(ctx, foundationKey)
+	if err != nil {
+		return Foundation{}, fmt.Errorf("read the table's foundation: %w", err)
+	}
+	if len(items) == 0 {
+		return Foundation{}, nil
+	}
+	return Foundation{&items[0]}, nil
+}
+
+// Prepare is Prepare of the table that the foundation was read from.
+func (f Foundation) Prepare(ctx context.Context, t table.Table, key secret.Key, now time.Time) error {
+	for f.item == nil {
+		b, err := json.Marshal(foundation{Schema: SchemaVersion, Key: key.Fingerprint(), Made: now.UTC().Truncate(time.Second)})
+		if err != nil {
+			return fmt.Errorf("found the table: %w", err)
+		}
+		if _, err := t.Commit(ctx, table.Create(foundationKey, b)); err != nil && !table.Conflicts(err) {
+			return fmt.Errorf("found the table: %w", err)
+		}
+		// Whoever founded it: read what they wrote.
+		if f, err = ReadFoundation(ctx, t); err != nil {
+			return err
+		}
+	}
+	var said foundation
+	if err := json.Unmarshal(f.item.Data, &said); err != nil {
+		return fmt.Errorf("read the table's foundation: %w", err)
+	}
+	switch {
+	case said.Schema != SchemaVersion:
+		return fault.New(fault.Unavailable, "", "The store has schema version %d; this program serves version %d. Use the program that wrote it, or migrate.", said.Schema, SchemaVersion)
+	case said.Key != key.Fingerprint():
+		return fault.New(fault.Unavailable, "", "The store was made with another server key. Bring back the key that belongs to it.")
+	}
+	return nil
 }

@@ -1,7 +1,6 @@
 package courier
 
 import (
-	"regexp"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -45,8 +44,16 @@ func plain(s string, limit int) string {
 	return unlink(b.String())
 }
 
-// decimal is the one use of a dot inside a word that nobody takes for a link.
-var decimal = regexp.MustCompile(`^\d{1,4}\.\d{1,4}$`)
+// decimal reports the one use of a dot inside a word that nobody takes for a
+// link: one to four digits on each side.
+func decimal(word string) bool {
+	whole, part, dot := strings.Cut(word, ".")
+	return dot && short(whole) && short(part)
+}
+
+func short(digits string) bool {
+	return len(digits) >= 1 && len(digits) <= 4 && strings.Trim(digits, "0123456789") == ""
+}
 
 // unlink sets a space behind every dot, colon and backslash and around every @,
 // where none is, so that "evil.example/x" reads as words, and "J.Doe" as a
@@ -57,7 +64,7 @@ func unlink(s string) string {
 	}
 	words := strings.Split(s, " ")
 	for i, w := range words {
-		if decimal.MatchString(w) {
+		if decimal(w) {
 			continue
 		}
 		var b strings.Builder

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"html/template"
 	"io"
+	"sync"
 	"time"
 
 	"gatehouse/internal/account"
@@ -18,43 +19,54 @@ var templateFiles embed.FS
 // rendering, so that no text is put together from pieces.
 type pages struct {
 	words
-	byName map[string]*template.Template
+	byName map[string]func() (*template.Template, error) // parses once
 }
 
-// pageNames are the files in templates that hold a page's "main". Partials and
-// the layout are in the others.
-var pageNames = []string{
-	"home", "error", "activate", "expired", "renewed", "sign-in", "account",
-	"users", "search", "user", "conflicts", "inbox", "mail", "specimens",
-}
+// The files in templates that hold a page's "main". Those of plainPages have a
+// form at most and do without the partials of lists: they are the way in, what a
+// function most often starts for.
+var (
+	plainPages  = []string{"home", "error", "activate", "expired", "renewed", "sign-in"}
+	listedPages = []string{"account", "users", "search", "user", "conflicts", "inbox", "mail", "specimens"}
+)
 
-func parsePages(files map[string]file) (map[string]*pages, error) {
+// newPages returns the pages of every language. Each is parsed when it is first
+// shown: a function starts for one page, and all of them would take longer than
+// the rest of its start.
+func newPages(files map[string]file) map[string]*pages {
 	out := map[string]*pages{}
 	for lang, texts := range catalogues {
-		ps := &pages{words: words{lang: lang, texts: texts}, byName: map[string]*template.Template{}}
-		base, err := template.New("layout.html").Funcs(ps.funcs(files)).ParseFS(templateFiles, "templates/layout.html", "templates/partials.html")
-		if err != nil {
-			return nil, err
+		ps := &pages{words: words{lang: lang, texts: texts}, byName: map[string]func() (*template.Template, error){}}
+		for _, name := range plainPages {
+			ps.add(name, files, "layout", "partials")
 		}
-		for _, name := range pageNames {
-			t, err := base.Clone()
-			if err == nil {
-				t, err = t.ParseFS(templateFiles, "templates/"+name+".html")
-			}
-			if err != nil {
-				return nil, err
-			}
-			ps.byName[name] = t
+		for _, name := range listedPages {
+			ps.add(name, files, "layout", "partials", "lists")
 		}
 		out[lang] = ps
 	}
-	return out, nil
+	return out
+}
+
+// add adds a page that is made of its own file and the named ones.
+func (ps *pages) add(page string, files map[string]file, from ...string) {
+	var names []string
+	for _, name := range append(from, page) {
+		names = append(names, "templates/"+name+".html")
+	}
+	ps.byName[page] = sync.OnceValues(func() (*template.Template, error) {
+		return template.New("layout.html").Funcs(ps.funcs(files)).ParseFS(templateFiles, names...)
+	})
 }
 
 func (ps *pages) execute(w io.Writer, page string, v view) error {
-	t := ps.byName[page]
-	if t == nil {
+	parse := ps.byName[page]
+	if parse == nil {
 		return fmt.Errorf("there is no page %q", page)
+	}
+	t, err := parse()
+	if err != nil {
+		return err
 	}
 	if v.Part != "" {
 		return t.ExecuteTemplate(w, v.Part, v)

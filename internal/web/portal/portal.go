@@ -86,9 +86,7 @@ func New(c Config) (http.Handler, error) {
 	}
 	p.origin = originOf(u)
 	p.files = assets()
-	if p.pages, err = parsePages(p.files); err != nil {
-		return nil, fmt.Errorf("serve pages: %w", err)
-	}
+	p.pages = newPages(p.files)
 	p.routes()
 	return p, nil
 }
