@@ -46,14 +46,14 @@ func TestRead(t *testing.T) {
 	}
 	m := feed.Streams[0]
 	queue := "arn:aws:sqs:us-east-1:123456789012:gatehouse-discarded"
-	if m.BatchSize != 100 || m.Window != 0 || m.Parallel != 10 || !m.Bisect || m.Retries != 100 || m.MaxAge != 6*time.Hour || !m.Partial || m.OnFailure != queue {
+	if m.BatchSize != 100 || m.Window != 0 || m.Parallel != 2 || !m.Bisect || m.Retries != 10000 || m.MaxAge != 6*time.Hour || !m.Partial || m.OnFailure != queue {
 		t.Errorf("Read has the feed's mapping as %+v", m)
 	}
 	d := s.Functions["discarded"]
-	if len(d.Queues) != 1 || d.Queues[0] != (QueueSource{Queue: queue, BatchSize: 10, Partial: true}) {
+	if len(d.Queues) != 1 || d.Queues[0] != (QueueSource{Queue: queue, BatchSize: 1, Partial: true}) {
 		t.Errorf("Read has the discarded batches' queue as %+v", d.Queues)
 	}
-	if q := s.Queues[queue]; q.Visibility != 6*time.Minute || q.MaxReceive != 5 || q.Dead != queue+"-dead" || s.Queues[q.Dead].Dead != "" {
+	if q := s.Queues[queue]; q.Visibility != 30*time.Minute || q.MaxReceive != 5 || q.Dead != queue+"-dead" || s.Queues[q.Dead].Dead != "" {
 		t.Errorf("Read has the queue as %+v", q)
 	}
 	if got := s.Functions["sweep"].Schedules; len(got) != 1 || got[0].Every != time.Minute {
@@ -107,6 +107,13 @@ func TestRestored(t *testing.T) {
 			}
 		}
 	}
+	if s.Secret != read(t).Secret {
+		t.Errorf("a copy of the stack's own table is served with the key %q", s.Secret)
+	}
+	kept := read(t, "RestoredTable", "gone", "RestoredStream", "2026-11-22T10:00:00.000", "RestoredKey", keptKey)
+	if kept.Secret != keptKey || kept.Functions["scim"].Env["GATEHOUSE_SECRET"] != keptKey {
+		t.Errorf("the table of another stack is served with the key %q", kept.Secret)
+	}
 	if !s.Functions["feed"].Allows(Call{Action: "dynamodb:GetRecords", Resource: table + "gatehouse-back/stream/2026-11-22T10:00:00.000"}) {
 		t.Error("the feed may not read the restored table's stream")
 	}
@@ -141,6 +148,8 @@ func TestReadRefuses(t *testing.T) {
 		{map[string]string{"MailFrom": "a@b.example", "Colour": "red"}, "no parameter Colour"},
 		{map[string]string{"MailFrom": "a@b.example", "MailTls": "SOMETIMES"}, "is none of"},
 		{map[string]string{"MailFrom": "a@b.example", "CertificateId": "x"}, "does not fit"},
+		{map[string]string{"MailFrom": "a@b.example", "RestoredKey": "gone/server-key"}, "does not fit"},
+		{map[string]string{"MailFrom": "a@b.example", "RestoredKey": strings.TrimSuffix(keptKey, "-GhIjKl")}, "does not fit"},
 	} {
 		if _, err := Read(c.params); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("Read(%v) = %v, want an error with %q", c.params, err, c.want)

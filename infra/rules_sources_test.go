@@ -22,9 +22,13 @@ var sourceRules = []rule{{
 			h.must(slices.Equal(words(p["FunctionResponseTypes"]), []string{"ReportBatchItemFailures"}), "%s takes no partial answers", id)
 			h.must(is(p["StartingPosition"], "TRIM_HORIZON"), "%s begins at %v: what is written while it is made would be lost", id, p["StartingPosition"])
 			retries, age := n.of(p, "MaximumRetryAttempts"), n.of(p, "MaximumRecordAgeInSeconds")
-			h.must(retries >= 20 && retries <= 1000, "%s tries %v times more", id, p["MaximumRetryAttempts"])
+			// Lambda repeats a call that fails at once every few seconds. What waits
+			// is given up by its age, so that an outage of an hour costs nothing.
+			h.must(retries == 10000, "%s tries %v times more, want as often as can be", id, p["MaximumRetryAttempts"])
 			// Discarded batches are read from the stream again, which keeps 24 hours.
 			h.must(age >= 3600 && age <= 43200, "%s takes records of up to %v s", id, p["MaximumRecordAgeInSeconds"])
+			lanes := n.of(p, "ParallelizationFactor")
+			h.must(lanes >= 1 && lanes <= 2, "%s has %v lanes for each shard: they meet at one counter, and at ten executions of a new account", id, p["ParallelizationFactor"])
 			batch := n.of(p, "BatchSize")
 			h.must(batch >= 1 && batch <= 100, "%s has batches of %v", id, p["BatchSize"]) // tries of a batch are one commit
 			to := dig(p, "DestinationConfig", "OnFailure", "Destination")
@@ -45,7 +49,8 @@ var sourceRules = []rule{{
 	},
 	plant: []mistake{
 		spoil("FeedStream", nil, "BisectBatchOnFunctionError"), spoil("FeedStream", nil, "FunctionResponseTypes"),
-		spoil("FeedStream", "LATEST", "StartingPosition"), spoil("FeedStream", nil, "MaximumRetryAttempts"), spoil("FeedStream", -1.0, "MaximumRetryAttempts"),
+		spoil("FeedStream", "LATEST", "StartingPosition"), spoil("FeedStream", nil, "MaximumRetryAttempts"), spoil("FeedStream", 100.0, "MaximumRetryAttempts"),
+		spoil("FeedStream", 10.0, "ParallelizationFactor"), spoil("WelcomeStream", nil, "ParallelizationFactor"),
 		spoil("FeedStream", nil, "MaximumRecordAgeInSeconds"), spoil("FeedStream", 86400.0, "MaximumRecordAgeInSeconds"), spoil("WelcomeStream", 1000.0, "BatchSize"),
 		spoil("WelcomeStream", nil, "DestinationConfig"),
 		spoil("FeedStream", map[string]any{"Ref": "DiscardedQueue"}, "DestinationConfig", "OnFailure", "Destination"), // a URL
@@ -79,6 +84,8 @@ var sourceRules = []rule{{
 			_, fp, _ := h.resource(f, f)
 			qp, _ := h.properties(q)
 			h.must(n.of(qp, "VisibilityTimeout") >= 6*n.of(fp, "Timeout"), "%s shows its messages again before %s is done", q, f)
+			// Each message is up to a hundred records, that are looked for in the stream.
+			h.must(is(p["BatchSize"], 1) && n.of(fp, "Timeout") >= 300, "%s has %v messages at once, and %v s for them", f, p["BatchSize"], fp["Timeout"])
 			for _, a := range []string{"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"} {
 				h.must(h.may(f, Call{Action: a, Resource: text(p["EventSourceArn"])}), "%s may not %s", f, a)
 			}
@@ -86,7 +93,7 @@ var sourceRules = []rule{{
 		h.must(queues == 1, "%d queues are read, want that of the discarded batches", queues)
 	},
 	plant: []mistake{
-		spoil("DiscardedSource", nil, "FunctionResponseTypes"), spoil("DiscardedQueue", nil, "VisibilityTimeout"), spoil("DiscardedQueue", 60.0, "VisibilityTimeout"),
+		spoil("DiscardedSource", nil, "FunctionResponseTypes"), spoil("DiscardedSource", 10.0, "BatchSize"), spoil("Discarded", 60.0, "Timeout"), spoil("DiscardedQueue", nil, "VisibilityTimeout"), spoil("DiscardedQueue", 360.0, "VisibilityTimeout"),
 		spoil("DiscardedSource", map[string]any{"Ref": "DiscardedQueue"}, "EventSourceArn"), statement("DiscardedRole", "Queue", "sqs:ReceiveMessage", "Action"), without("DiscardedSource"),
 	},
 }, {

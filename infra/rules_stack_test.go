@@ -43,7 +43,8 @@ var stateRules = []rule{{
 	name: "the server key is 64 hexadecimal digits, outlives the stack and never changes",
 	check: func(h *house) {
 		h.each("AWS::SecretsManager::Secret", func(id string, raw, p map[string]any) {
-			h.must(is(raw["DeletionPolicy"], "Retain") && is(raw["UpdateReplacePolicy"], "Retain"), "%s goes with the stack", id)
+			h.must(is(raw["DeletionPolicy"], "RetainExceptOnCreate") && is(raw["UpdateReplacePolicy"], "Retain"), "%s goes with the stack, or stays when it was never used", id)
+			h.must(raw["Condition"] == nil, "%s leaves the stack with a parameter, and cannot come back under its name", id)
 			b, _ := json.Marshal(dig(raw, "Properties", "GenerateSecretString"))
 			const stands = `{"ExcludeCharacters":"ghijklmnopqrstuvwxyz","ExcludePunctuation":true,"ExcludeUppercase":true,"IncludeSpace":false,"PasswordLength":64,"RequireEachIncludedType":false}`
 			h.must(string(b) == stands, "%s is made by %s: every stack would lose its key", id, b)
@@ -61,8 +62,83 @@ var stateRules = []rule{{
 		{"without Retain", func(d document) {
 			delete(d.section("Resources")["ServerKey"].(map[string]any), "DeletionPolicy")
 		}},
+		{"Retain, also of a first deployment that failed", func(d document) {
+			d.section("Resources")["ServerKey"].(map[string]any)["DeletionPolicy"] = "Retain"
+		}},
+		{"only where no other is given", func(d document) {
+			d.section("Resources")["ServerKey"].(map[string]any)["Condition"] = "OwnDomain"
+		}},
 		spoil("ServerKey", 32.0, "GenerateSecretString", "PasswordLength"), spoil("ServerKey", "ghijklmnopqrstuvwxy", "GenerateSecretString", "ExcludeCharacters"),
 		spoil("ServerKey", "key", "GenerateSecretString", "GenerateStringKey"), spoil("ServerKey", "00", "SecretString"),
+	},
+}, {
+	// A table that is protected outlives the rollback of the deployment that made
+	// it, and its name is taken then.
+	name: "the table is made after everything that a wrong parameter breaks",
+	check: func(h *house) {
+		after, _ := json.Marshal(dig(h.doc.section("Resources")["Table"], "Metadata", "After"))
+		for id, r := range h.doc.section("Resources") {
+			if dig(r, "Condition") != nil {
+				h.must(strings.Contains(string(after), `"Ref":"`+id+`"`), "the table may be made before %s fails", id)
+			}
+		}
+	},
+	plant: []mistake{
+		{"in any order", func(d document) { delete(d.section("Resources")["Table"].(map[string]any), "Metadata") }},
+		{"with another resource that a parameter asks for", func(d document) {
+			d.section("Resources")["Other"] = map[string]any{"Type": "AWS::SNS::Topic", "Condition": "OwnDomain", "Properties": map[string]any{}}
+		}},
+	},
+}, {
+	name: "the key that is given is the key that is read, by everyone",
+	check: func(h *house) {
+		own, _ := h.ref("ServerKey", "ServerKey")
+		want := text(own)
+		if given := h.values["RestoredKey"]; given != "" {
+			want = given
+		}
+		h.each("AWS::Lambda::Function", func(id string, raw, p map[string]any) {
+			key := dig(p, "Environment", "Variables", "GATEHOUSE_SECRET")
+			if key == nil {
+				return
+			}
+			h.must(key == want, "%s has the key %v, want %s", id, key, want)
+			for _, arn := range []string{text(own), keptKey} {
+				may := h.may(id, Call{Action: "secretsmanager:GetSecretValue", Resource: arn})
+				h.must(may == (arn == want), "%s may read %s: %v", id, arn, may)
+			}
+		})
+		out, err := h.resolve(dig(h.doc.section("Outputs")["SecretArn"], "Value"), "SecretArn")
+		h.must(err == nil && out == want, "the output SecretArn is %v, want %s", out, want)
+	},
+	plant: []mistake{
+		spoil("Welcome", map[string]any{"Ref": "ServerKey"}, "Environment", "Variables", "GATEHOUSE_SECRET"),
+		statement("SweepRole", "Key", map[string]any{"Ref": "ServerKey"}, "Resource"),
+		statement("SweepRole", "Key", []any{map[string]any{"Ref": "ServerKey"}, keptKey}, "Resource"),
+		{"the stack's own key in the outputs", func(d document) {
+			d.section("Outputs")["SecretArn"].(map[string]any)["Value"] = map[string]any{"Ref": "ServerKey"}
+		}},
+	},
+}, {
+	name: "a stack's name of 3 to 53 characters fits every name that is made of it",
+	check: func(h *house) {
+		const longest = 53
+		for kind, limit := range map[string]int{
+			"AWS::Lambda::Function": 64, "AWS::Events::Rule": 64, "AWS::SES::ConfigurationSet": 64, "AWS::SQS::Queue": 80, "AWS::DynamoDB::Table": 255,
+		} {
+			h.each(kind, func(id string, raw, p map[string]any) {
+				name := text(p[named[kind]])
+				if kind == "AWS::SQS::Queue" {
+					name = text(p["QueueName"])
+				}
+				beside := len(strings.Replace(name, h.values["AWS::StackName"], "", 1))
+				h.must(longest+beside <= limit, "%s is %d characters longer than the stack's name", id, beside)
+			})
+		}
+	},
+	plant: []mistake{
+		spoil("Mailevents", map[string]any{"Fn::Sub": "${AWS::StackName}-mail-events"}, "FunctionName"),
+		spoil("DiscardedDeadQueue", map[string]any{"Fn::Sub": "${AWS::StackName}-discarded-and-never-read-again"}, "QueueName"),
 	},
 }}
 
@@ -324,6 +400,36 @@ var watchRules = []rule{{
 		spoil("FunctionErrorsAlarm", []any{}, "Metrics"),
 	},
 }, {
+	// An identity provider asks every 40 minutes.
+	name: "callers who meet a failing function every 40 minutes are noticed, a single one is not",
+	check: func(h *house) {
+		for _, id := range []string{"Scim", "Portal"} {
+			name, _ := h.ref(id, id)
+			told := false
+			h.each("AWS::CloudWatch::Alarm", func(alarm string, raw, p map[string]any) {
+				for _, m := range list(p["Metrics"]) {
+					stat := dig(m, "MetricStat")
+					if !is(dig(stat, "Metric", "MetricName"), "Errors") || !is(dig(stat, "Stat"), "Sum") {
+						continue
+					}
+					if d := list(dig(stat, "Metric", "Dimensions")); len(d) != 1 || dig(d[0], "Value") != name {
+						continue
+					}
+					var n numbers
+					period, _ := stat.(map[string]any)
+					minutes := n.of(period, "Period") / 60
+					h.must(n.err == nil && !raises(p, minutes, 24*60), "%s is raised by one error", alarm)
+					told = told || raises(p, minutes, 40)
+				}
+			})
+			h.must(told, "nobody is told that %s fails in a small stack", id)
+		}
+	},
+	plant: []mistake{
+		without("RequestErrorsAlarm"), spoil("RequestErrorsAlarm", 3.0, "Threshold"), spoil("RequestErrorsAlarm", 1.0, "DatapointsToAlarm"),
+		spoil("RequestErrorsAlarm", 300.0, "Metrics", 1, "MetricStat", "Period"), spoil("RequestErrorsAlarm", "Maximum", "Metrics", 2, "MetricStat", "Stat"),
+	},
+}, {
 	name: "parameters explain themselves, and only the sender has to be given",
 	check: func(h *house) {
 		body, _ := json.Marshal([]any{h.doc["Resources"], h.doc["Conditions"], h.doc["Outputs"]})
@@ -352,6 +458,36 @@ var watchRules = []rule{{
 		{"an output without words", func(d document) { delete(d.section("Outputs")["Url"].(map[string]any), "Description") }},
 	},
 }}
+
+// raises reports whether an alarm on a sum that is above its threshold is raised
+// within a day by one error at its beginning and another every so many minutes.
+func raises(alarm map[string]any, period, every int) bool {
+	const day = 24 * 60
+	if period == 0 {
+		return false
+	}
+	var n numbers
+	sums := make([]int, day/period)
+	for at := 0; at < day; at += every {
+		sums[at/period]++
+	}
+	window, breaches := n.of(alarm, "EvaluationPeriods"), n.of(alarm, "DatapointsToAlarm")
+	if breaches == 0 {
+		breaches = window
+	}
+	for i := range sums {
+		found := 0
+		for _, sum := range sums[i:min(i+window, len(sums))] {
+			if sum > n.of(alarm, "Threshold") {
+				found++
+			}
+		}
+		if found >= breaches {
+			return true
+		}
+	}
+	return false
+}
 
 // watches reports whether an alarm looks at the metric of that resource, alone
 // or among others.

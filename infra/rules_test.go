@@ -14,7 +14,11 @@ var all = map[string]string{
 	"MailFrom": "no-reply@mail.example.com", "CreateMailIdentity": "true",
 	"DomainName": "gate.example.com", "CertificateId": "00000000-0000-0000-0000-000000000000", "HostedZoneId": "Z0123456789",
 	"AlarmEmail": "ops@example.com", "RestoredTable": "gatehouse-back", "RestoredStream": "2026-11-22T10:00:00.000",
+	"RestoredKey": keptKey,
 }
+
+// keptKey is the secret of a stack that is no more.
+const keptKey = "arn:aws:secretsmanager:us-east-1:123456789012:secret:gone/server-key-GhIjKl"
 
 // house is a translation under one set of parameters, and the breaches that a
 // rule finds in it.

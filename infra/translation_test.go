@@ -107,7 +107,7 @@ func TestBuild(t *testing.T) {
 		t.Skip("compiles every function")
 	}
 	dir := filepath.Join(t.TempDir(), "build")
-	if _, err := run(t, "sam", "build", "--build-dir", dir); err != nil {
+	if _, err := run(t, "sam", "build", "--config-file", settings, "--build-dir", dir); err != nil {
 		t.Fatalf("sam build: %v", err)
 	}
 	s := read(t)
