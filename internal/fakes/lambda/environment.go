@@ -214,6 +214,7 @@ func (e *environment) await(inv *invocation, fate Fate) (r result, done bool) {
 	if fate.Lose {
 		e.kill()
 		<-e.gone
+		e.f.lost.Add(1)
 		return result{err: serviceError(Exited, inv.id, "Runtime exited %s", e.ending())}, true
 	}
 	e.rest(inv, r)
@@ -296,6 +297,7 @@ func (e *environment) killDuring(inv *invocation) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.current == inv && !e.dead {
+		e.f.killed.Add(1)
 		syscall.Kill(-e.cmd.Process.Pid, syscall.SIGKILL)
 	}
 }

@@ -36,6 +36,13 @@ type Fate struct {
 	Lose bool
 }
 
+// Met counts the fates that really befell a function's invocations.
+type Met struct {
+	Twice  int // it ran twice for one invocation
+	Killed int // its environment was killed while it was at work
+	Lost   int // its environment was killed before its answer was heard
+}
+
 // KillAfter returns a Kill that waits so long.
 func KillAfter(d time.Duration) func(context.Context) bool {
 	return func(ctx context.Context) bool {
@@ -80,6 +87,9 @@ func (h *Host) suffer(f *function, event []byte, fate Fate) result {
 	}
 	if e, ok := second.err.(*Error); ok && !e.Ran() { // there was no second one
 		return first
+	}
+	if e, ok := first.err.(*Error); !ok || e.Ran() {
+		f.twice.Add(1)
 	}
 	return second
 }

@@ -26,6 +26,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -93,6 +94,8 @@ type function struct {
 	live    map[*environment]bool
 	idle    []*environment // the one used last is at the end
 	timings Timings
+
+	twice, killed, lost atomic.Int64 // see Met
 }
 
 // Timings are what a function's invocations took, oldest first.
@@ -140,6 +143,15 @@ func New(functions map[string]Function, o Options) (*Host, error) {
 	}
 	h.processes = newStarter()
 	return h, nil
+}
+
+// Met returns how often which fate of the plan befell the function so far.
+func (h *Host) Met(name string) Met {
+	f := h.functions[name]
+	if f == nil {
+		return Met{}
+	}
+	return Met{Twice: int(f.twice.Load()), Killed: int(f.killed.Load()), Lost: int(f.lost.Load())}
 }
 
 // Invoke runs the function once with the event and returns its answer. The

@@ -312,6 +312,9 @@ func TestFates(t *testing.T) {
 		t.Errorf("the invocation whose answer was lost ran %d times, want 1", seen(5))
 	}
 	odd(t, h, log(6))
+	if got, want := h.Met("odd"), (Met{Twice: 2, Killed: 2, Lost: 1}); got != want {
+		t.Errorf("Met() = %+v, want %+v", got, want)
+	}
 }
 
 func TestKill(t *testing.T) {

@@ -83,6 +83,13 @@ var detailTypes = map[string]string{
 	"Reject": "Email Rejected", "Rendering Failure": "Email Rendering Failed", "DeliveryDelay": "Email Delivery Delayed",
 }
 
+// apiTypes name them where a configuration set's destination selects them, which
+// is not as the events do.
+var apiTypes = map[string]string{
+	"Send": "SEND", "Delivery": "DELIVERY", "Bounce": "BOUNCE", "Complaint": "COMPLAINT",
+	"Reject": "REJECT", "Rendering Failure": "RENDERING_FAILURE", "DeliveryDelay": "DELIVERY_DELAY",
+}
+
 // occurrence is an event type with its part of the detail.
 type occurrence struct {
 	kind, field string
@@ -98,7 +105,7 @@ func (s *Server) tell(m Mail) {
 		return
 	}
 	for _, o := range occurrences(m) {
-		if s.o.Types != nil && !slices.Contains(s.o.Types, o.kind) {
+		if s.o.Types != nil && !slices.Contains(s.o.Types, apiTypes[o.kind]) {
 			continue
 		}
 		courses := []Course{{}}

@@ -38,7 +38,7 @@ type Options struct {
 	Events            func(json.RawMessage)   // takes events one after another; nil: none are made
 	Courses           func(Event) []Course    // how an event travels; nil: once, at once
 	Hold              bool                    // events wait for Release
-	Types             []string                // event types that the sets publish ("Send"); nil: all
+	Types             []string                // event types that the sets publish, as the API names them ("SEND"); nil: all
 }
 
 // Visit is a request to send that is well-formed, as a plan sees it.

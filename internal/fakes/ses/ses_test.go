@@ -225,7 +225,7 @@ func TestCourses(t *testing.T) {
 	now := time.Date(2026, 11, 22, 11, 0, 0, 0, time.UTC)
 	var got []string
 	s, c := start(t, ses.Options{
-		ConfigurationSets: []string{"set"}, Hold: true, Now: func() time.Time { return now }, Types: []string{"Send", "Delivery", "Complaint"},
+		ConfigurationSets: []string{"set"}, Hold: true, Now: func() time.Time { return now }, Types: []string{"SEND", "DELIVERY", "COMPLAINT"},
 		Outcome: func(string) ses.Outcome { return ses.Complains },
 		Courses: func(e ses.Event) []ses.Course {
 			switch e.Type {

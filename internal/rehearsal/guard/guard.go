@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httputil"
@@ -186,6 +187,8 @@ func (g *Guard) before(to *url.URL, read func(*http.Request, []byte) ([]need, er
 		Transport: &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 100},
 		// A connection that was cut behind is cut here.
 		ErrorHandler: func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) },
+		// Those who cut it know; so does the caller.
+		ErrorLog: log.New(io.Discard, "", 0),
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
