@@ -6,8 +6,10 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -79,6 +81,7 @@ func (noSender) Promise() mail.Promise { return mail.Repeats }
 func (a *App) Sweeper() *due.Sweeper {
 	return &due.Sweeper{
 		Table: a.Table, Now: a.Now, Log: a.Log,
+		Since:    func(ctx context.Context) (time.Time, error) { return foundedAt(ctx, a.Table) },
 		Handlers: map[string]func(context.Context, due.Ref) error{courier.DueKind: a.Courier.Due},
 	}
 }
@@ -129,6 +132,23 @@ func ReadFoundation(ctx context.Context, t table.Table) (Foundation, error) {
 	return Foundation{&items[0]}, nil
 }
 
+// foundedAt returns when the table was founded.
+func foundedAt(ctx context.Context, t table.Table) (time.Time, error) {
+	f, err := ReadFoundation(ctx, t)
+	if err != nil || f.item == nil {
+		return time.Time{}, cmp.Or(err, errors.New("the table was not founded"))
+	}
+	said, err := f.said()
+	return said.Made, err
+}
+
+func (f Foundation) said() (said foundation, err error) {
+	if err := json.Unmarshal(f.item.Data, &said); err != nil {
+		return said, fmt.Errorf("read the table's foundation: %w", err)
+	}
+	return said, nil
+}
+
 // Prepare is Prepare of the table that the foundation was read from.
 func (f Foundation) Prepare(ctx context.Context, t table.Table, key secret.Key, now time.Time) error {
 	for f.item == nil {
@@ -144,9 +164,9 @@ func (f Foundation) Prepare(ctx context.Context, t table.Table, key secret.Key, 
 			return err
 		}
 	}
-	var said foundation
-	if err := json.Unmarshal(f.item.Data, &said); err != nil {
-		return fmt.Errorf("read the table's foundation: %w", err)
+	said, err := f.said()
+	if err != nil {
+		return err
 	}
 	switch {
 	case said.Schema != SchemaVersion:

@@ -147,6 +147,57 @@ func TestFirstSweepLooksBack(t *testing.T) {
 	w.sweep("a*1")
 }
 
+// The first sweep may come long after the table was made: whatever became due
+// since is found, and a sweep that was cut off goes on where it was.
+func TestFirstSweepLooksBackToTheBeginning(t *testing.T) {
+	for _, cut := range []bool{false, true} {
+		w := newWorld(t)
+		w.Table = memory.New()
+		counted := &counting{Table: w.Table}
+		w.Sweeper.Table = counted
+		made := w.now().Add(-26 * time.Hour)
+		w.Sweeper.Since = func(context.Context) (time.Time, error) { return made, nil }
+		w.put(-26*time.Hour, "a")
+		w.put(-time.Hour, "b")
+		if cut {
+			ctx, cancel := context.WithCancel(t.Context())
+			counted.at, counted.then = 10*60*due.Shards, cancel
+			if _, err := w.Sweeper.Sweep(ctx); err == nil {
+				t.Error("a sweep that was cut off reports success")
+			}
+			counted.queries = 0
+		}
+		w.sweep("a*1 b*1")
+		if whole := 26 * 60 * due.Shards; cut && counted.queries > whole*3/4 {
+			t.Errorf("after a cut the sweep looked %d times, want it to go on where it was", counted.queries)
+		}
+	}
+	w := newWorld(t)
+	w.Table = memory.New()
+	counted := &counting{Table: w.Table}
+	w.Sweeper.Table = counted
+	w.Sweeper.Since = func(context.Context) (time.Time, error) { return w.now(), nil }
+	w.sweep("")
+	if limit := 12 * due.Shards; counted.queries > limit {
+		t.Errorf("the first sweep of a new table looked %d times, want %d at most", counted.queries, limit)
+	}
+}
+
+// counting counts queries, and does something at one of them.
+type counting struct {
+	table.Table
+	queries int
+	at      int // 0: never
+	then    func()
+}
+
+func (c *counting) Query(ctx context.Context, part string, r table.Range) iter.Seq2[table.Item, error] {
+	if c.queries++; c.queries == c.at {
+		c.then()
+	}
+	return c.Table.Query(ctx, part, r)
+}
+
 func TestFailures(t *testing.T) {
 	w := newWorld(t)
 	w.fail = func(due.Ref) error { return errors.New("not now") }

@@ -17,8 +17,8 @@ import (
 const MaxTries = 10
 
 const (
-	// firstLook is how far back the first sweep of a table looks. Sweeps are
-	// set up with the program, so nothing is due long before the first.
+	// firstLook is how far back the first sweep looks where nobody says since
+	// when there can be something.
 	firstLook = time.Hour
 	// keepEvery is after how many minutes of catching up the cursor is written,
 	// so that a sweep that is cut off leaves less to the next.
@@ -37,6 +37,9 @@ type Sweeper struct {
 	// letter. A kind without a handler counts as failing: a newer program may
 	// have written it.
 	Handlers map[string]func(context.Context, Ref) error
+	// Since tells the first sweep of a table since when something can be due in
+	// it: it was not swept for as long. Nil: an hour.
+	Since    func(context.Context) (time.Time, error)
 	Parallel int          // references handled at once; 0: 8
 	Log      *slog.Logger // nil: slog.Default()
 }
@@ -209,7 +212,13 @@ func (s *Sweeper) cursor(ctx context.Context, now time.Time) (cursor, error) {
 		return cursor{}, fmt.Errorf("read how far all is swept: %w", err)
 	}
 	if len(items) == 0 {
-		m := minuteOf(now.Add(-firstLook))
+		since := now.Add(-firstLook)
+		if s.Since != nil {
+			if since, err = s.Since(ctx); err != nil {
+				return cursor{}, fmt.Errorf("find where the first sweep begins: %w", err)
+			}
+		}
+		m := minuteOf(since.Add(-Lag))
 		return cursor{minute: m, reached: m}, nil
 	}
 	m, err := time.Parse(minuteForm, string(items[0].Data))
