@@ -40,7 +40,7 @@ func (s *scope) stack() (*Stack, error) {
 		folders[f.Name], folders[f.ARN] = f.Folder, f.Folder
 	}
 	for _, step := range []func(*Stack, map[string]string) error{
-		s.readQueues, s.readMappings, s.readRules, s.readRoutes, s.readMail, s.readOutputs,
+		s.readQueues, s.readMappings, s.readRules, s.readRoutes, s.readStage, s.readMail, s.readOutputs,
 	} {
 		if err := step(out, folders); err != nil {
 			return nil, err
@@ -276,6 +276,17 @@ func (s *scope) readMail(out *Stack, _ map[string]string) error {
 		}
 		out.ConfigurationSet = text(p["ConfigurationSetName"])
 		out.MatchingEventTypes = append(out.MatchingEventTypes, words(dig(p, "EventDestination", "MatchingEventTypes"))...)
+	}
+	return nil
+}
+
+func (s *scope) readStage(out *Stack, _ map[string]string) error {
+	for _, id := range s.declared("AWS::ApiGatewayV2::Stage") {
+		p, err := s.properties(id)
+		if err != nil {
+			return err
+		}
+		out.AccessLog = text(dig(p, "AccessLogSettings", "Format"))
 	}
 	return nil
 }

@@ -21,6 +21,7 @@ type Stack struct {
 	URL                string // the outside address
 	Secret             string // ARN
 	ConfigurationSet   string
+	AccessLog          string   // format of the HTTP API's, with $context variables
 	MatchingEventTypes []string // of the configuration set's event destination
 }
 

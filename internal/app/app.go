@@ -6,10 +6,8 @@
 package app
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -81,7 +79,7 @@ func (noSender) Promise() mail.Promise { return mail.Repeats }
 func (a *App) Sweeper() *due.Sweeper {
 	return &due.Sweeper{
 		Table: a.Table, Now: a.Now, Log: a.Log,
-		Since:    func(ctx context.Context) (time.Time, error) { return foundedAt(ctx, a.Table) },
+		Since:    a.founded,
 		Handlers: map[string]func(context.Context, due.Ref) error{courier.DueKind: a.Courier.Due},
 	}
 }
@@ -132,11 +130,11 @@ func ReadFoundation(ctx context.Context, t table.Table) (Foundation, error) {
 	return Foundation{&items[0]}, nil
 }
 
-// foundedAt returns when the table was founded.
-func foundedAt(ctx context.Context, t table.Table) (time.Time, error) {
-	f, err := ReadFoundation(ctx, t)
+// founded returns when the table was founded; now, if nobody has yet.
+func (a *App) founded(ctx context.Context) (time.Time, error) {
+	f, err := ReadFoundation(ctx, a.Table)
 	if err != nil || f.item == nil {
-		return time.Time{}, cmp.Or(err, errors.New("the table was not founded"))
+		return a.Now(), err
 	}
 	said, err := f.said()
 	return said.Made, err

@@ -71,9 +71,6 @@ type Options struct {
 	// say: for measurements.
 	Unguarded bool
 	Chaos     Chaos
-	// AccessLog is the format of the HTTP API's access log; empty: the stage's
-	// variables that tell nothing of people.
-	AccessLog string
 }
 
 // Rehearsal is a running stack.
@@ -99,9 +96,6 @@ type Rehearsal struct {
 	calls atomic.Int64 // begun and ended invocations
 	under atomic.Int64 // invocations under way
 }
-
-// accessLog has what an operator needs and nothing of people.
-const accessLog = `{"requestId":"$context.requestId","route":"$context.routeKey","status":"$context.status","bytes":"$context.responseLength","ms":"$context.responseLatency"}`
 
 // Start makes the table if it is not there, and starts everything else. The
 // context bounds the start alone.
@@ -150,7 +144,7 @@ func (r *Rehearsal) start(ctx context.Context) error {
 	}
 	r.server = &http.Server{
 		Handler: gateway.New(routes, r.invoke, gateway.Options{
-			AccessLog: r.access, AccessLogFormat: orDefault(r.o.AccessLog, accessLog), Account: r.number,
+			AccessLog: r.access, AccessLogFormat: r.o.Stack.AccessLog, Account: r.number,
 		}),
 		ReadHeaderTimeout: time.Minute,
 	}

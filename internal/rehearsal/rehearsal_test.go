@@ -55,7 +55,7 @@ const (
 // small is a stack with one function of each kind.
 func small(table string) infra.Stack {
 	s := infra.Stack{
-		Name: "small", Table: table, Secret: secretARN, Functions: map[string]infra.Function{},
+		Name: "small", Table: table, Secret: secretARN, AccessLog: `{"status":"$context.status"}`, Functions: map[string]infra.Function{},
 		Queues: map[string]infra.Queue{
 			queueARN:           {ARN: queueARN, Visibility: time.Minute, MaxReceive: 3, Dead: queueARN + "-dead"},
 			queueARN + "-dead": {ARN: queueARN + "-dead"},
