@@ -254,6 +254,9 @@ func TestRolesSuffice(t *testing.T) {
 	w := newStage(t)
 	ctx := t.Context()
 	op := &app.Operator{App: w.product(w.mem)}
+	if err := app.Prepare(ctx, w.mem, op.App.Key, w.at); err != nil {
+		t.Fatal(err)
+	}
 	command := func(name string, args any) map[string]any {
 		t.Helper()
 		in, _ := json.Marshal(args)
