@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -171,18 +172,51 @@ type deadCmd struct {
 	Replay deadReplayCmd `cmd:"" help:"Try all of it again."`
 }
 
-type deadListCmd struct{ at }
+type deadListCmd struct {
+	at
+	Limit int `help:"How many at most; whether there are more is told on stderr." default:"1000"`
+}
 
-func (c *deadListCmd) Run(ctx context.Context, all *cli, out io.Writer) error {
-	return do(ctx, all, c.at, out, "dead list", struct{}{}, func(all []app.Dead) string {
-		if len(all) == 0 {
-			return "Nothing was given up.\n"
+func (c *deadListCmd) Validate() error {
+	if c.Limit < 1 {
+		return fmt.Errorf("--limit is a number above 0")
+	}
+	return nil
+}
+
+func (c *deadListCmd) Run(ctx context.Context, all *cli, out io.Writer, errs notes) error {
+	// One more than is shown: where it comes, there are more.
+	raw, err := ask(ctx, all, c.at, "dead list", app.DeadList{Limit: c.Limit + 1})
+	if err != nil {
+		return err
+	}
+	var letters []json.RawMessage
+	if err := json.Unmarshal(raw, &letters); err != nil {
+		return fmt.Errorf("read the answer: %w", err)
+	}
+	more := len(letters) > c.Limit
+	if more {
+		if raw, err = json.Marshal(letters[:c.Limit]); err != nil {
+			return err
 		}
-		return columns(func(w io.Writer) {
-			for _, d := range all {
-				fmt.Fprintf(w, "%s\t%s\ttried %d times\t%s\n", d.Consumer, when(d.At), d.Tries, d.What)
-			}
-		})
+	}
+	if err := tell(c.at, out, raw, deadText); err != nil {
+		return err
+	}
+	if more {
+		errs.note(c.JSON, fmt.Sprintf("There are more than these %d. See more with --limit; gatehouse dead replay tries all of them.", c.Limit))
+	}
+	return nil
+}
+
+func deadText(all []app.Dead) string {
+	if len(all) == 0 {
+		return "Nothing was given up.\n"
+	}
+	return columns(func(w io.Writer) {
+		for _, d := range all {
+			fmt.Fprintf(w, "%s\t%s\ttried %d times\t%s\n", d.Consumer, when(d.At), d.Tries, d.What)
+		}
 	})
 }
 
@@ -190,6 +224,10 @@ type deadReplayCmd struct{ at }
 
 func (c *deadReplayCmd) Run(ctx context.Context, all *cli, out io.Writer) error {
 	return do(ctx, all, c.at, out, "dead replay", struct{}{}, func(r app.Replayed) string {
-		return fmt.Sprintf("%d done, %d still fail.\n", r.Done, r.Failed)
+		text := fmt.Sprintf("%d done, %d still fail.\n", r.Done, r.Failed)
+		if r.Stopped {
+			text += "Stopped before the end: there may be more.\n"
+		}
+		return text
 	})
 }

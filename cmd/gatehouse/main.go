@@ -40,29 +40,49 @@ type at struct {
 
 // do carries out a command and prints the answer: as JSON, or as text says.
 func do[T any](ctx context.Context, c *cli, s at, out io.Writer, name string, args any, text func(T) string) error {
+	raw, err := ask(ctx, c, s, name, args)
+	if err != nil {
+		return err
+	}
+	return tell(s, out, raw, text)
+}
+
+// ask carries out a command and returns the answer as JSON.
+func ask(ctx context.Context, c *cli, s at, name string, args any) (json.RawMessage, error) {
 	in, err := json.Marshal(args)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	var raw json.RawMessage
 	if c.Table != "" {
-		raw, err = onTable(ctx, c.Table, name, in)
-	} else {
-		raw, err = local.Operate(ctx, local.Folder(s.Data), s.URL, name, in)
+		return onTable(ctx, c.Table, name, in)
 	}
-	if err != nil {
-		return err
-	}
+	return local.Operate(ctx, local.Folder(s.Data), s.URL, name, in)
+}
+
+// tell prints an answer.
+func tell[T any](s at, out io.Writer, raw json.RawMessage, text func(T) string) error {
 	if s.JSON {
-		_, err = fmt.Fprintf(out, "%s\n", raw)
+		_, err := fmt.Fprintf(out, "%s\n", raw)
 		return err
 	}
 	var answer T
 	if err := json.Unmarshal(raw, &answer); err != nil {
 		return fmt.Errorf("read the answer: %w", err)
 	}
-	_, err = io.WriteString(out, text(answer))
+	_, err := io.WriteString(out, text(answer))
 	return err
+}
+
+// notes are what is told beside an answer, on stderr: scripts read the answer
+// alone.
+type notes struct{ io.Writer }
+
+func (n notes) note(asJSON bool, message string) {
+	if !asJSON {
+		fmt.Fprintln(n, message)
+		return
+	}
+	json.NewEncoder(n).Encode(map[string]map[string]string{"note": {"message": message}})
 }
 
 type serveCmd struct {
@@ -119,7 +139,7 @@ func run(ctx context.Context, args []string, out, errs io.Writer) int {
 		kong.UsageOnError(),
 		kong.Writers(out, errs),
 		kong.Exit(func(code int) { exited = code }),
-		kong.Bind(&c),
+		kong.Bind(&c, notes{errs}),
 		kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.BindTo(out, (*io.Writer)(nil)))
 	if err != nil {

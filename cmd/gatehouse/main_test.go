@@ -3,11 +3,19 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"os"
 	"strings"
 	"testing"
+
+	"gatehouse/internal/app"
+	"gatehouse/internal/local/pebble"
+	"gatehouse/internal/table"
+	"gatehouse/internal/table/pump"
 
 	"github.com/alecthomas/kong"
 )
@@ -72,5 +80,60 @@ func TestRevokeExplainsItself(t *testing.T) {
 	}
 	if code := run(t.Context(), []string{"connection", "revoke", "--org", "x", "--connection", "y"}, &out, &errs); code != 2 {
 		t.Errorf("connection revoke of neither one nor all = %d, want 2", code)
+	}
+}
+
+// A list that is longer than what was asked for says so beside the answer: what
+// --json prints stays an array.
+func TestDeadListSaysThatThereAreMore(t *testing.T) {
+	data := t.TempDir() + "/data"
+	var out, errs bytes.Buffer
+	gatehouse := func(args ...string) int {
+		out.Reset()
+		errs.Reset()
+		return run(t.Context(), append(args, "--data", data), &out, &errs)
+	}
+	if code := gatehouse("org", "create", "--name", "Example"); code != 0 {
+		t.Fatalf("org create = %d, %q", code, errs.String())
+	}
+	store, err := pebble.Open(data+"/store", pebble.Options{Subscriptions: app.Subscriptions(), Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 5 {
+		e := table.Entry{Change: table.Change{ID: fmt.Sprint(i), Key: table.Key{Part: "O#none", Sort: "#"}}}
+		if err := pump.BuryUnread(t.Context(), store, app.FeedName, e, 8, errors.New("lost")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		limit string
+		want  int
+		more  bool
+	}{{"3", 3, true}, {"5", 5, false}, {"1000", 5, false}} {
+		var list []app.Dead
+		if code := gatehouse("dead", "list", "--json", "--limit", c.limit); code != 0 || json.Unmarshal(out.Bytes(), &list) != nil || len(list) != c.want {
+			t.Errorf("dead list --json --limit %s = %d, %q; want an array of %d", c.limit, code, out.String(), c.want)
+		}
+		var told struct{ Note struct{ Message string } }
+		json.Unmarshal(errs.Bytes(), &told)
+		if (told.Note.Message != "") != c.more || !c.more && errs.Len() > 0 {
+			t.Errorf("dead list --json --limit %s says %q beside, want a note: %v", c.limit, errs.String(), c.more)
+		}
+		if code := gatehouse("dead", "list", "--limit", c.limit); code != 0 || strings.Count(out.String(), "\n") != c.want || strings.HasPrefix(errs.String(), "There are more") != c.more {
+			t.Errorf("dead list --limit %s = %d, %q, %q; want %d lines and a note: %v", c.limit, code, out.String(), errs.String(), c.want, c.more)
+		}
+	}
+	if code := gatehouse("dead", "list", "--limit", "0"); code != 2 {
+		t.Errorf("dead list --limit 0 = %d, want 2", code)
+	}
+	if code := gatehouse("dead", "replay"); code != 0 || out.String() != "5 done, 0 still fail.\n" {
+		t.Errorf("dead replay = %d, %q, %q; want five done", code, out.String(), errs.String())
+	}
+	if code := gatehouse("dead", "list", "--json"); code != 0 || out.String() != "[]\n" {
+		t.Errorf("dead list --json after that = %d, %q; want []", code, out.String())
 	}
 }

@@ -5,6 +5,7 @@ package main
 import (
 	"github.com/aws/aws-lambda-go/lambda"
 
+	"gatehouse/internal/app"
 	"gatehouse/internal/aws"
 	"gatehouse/internal/aws/dynamo/discarded"
 	"gatehouse/internal/aws/lambdatask"
@@ -15,5 +16,6 @@ func main() { aws.RunTable(handler) }
 func handler(h *aws.Home) (lambda.Handler, error) {
 	table, config, log := h.Table()
 	d := discarded.Open(table, config, h.Endpoint("DYNAMODB_STREAMS"), log)
+	d.Done = app.Finished
 	return lambda.NewHandler(lambdatask.Wrap(d.Handle)), nil
 }

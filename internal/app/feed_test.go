@@ -4,19 +4,25 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"gatehouse/internal/app"
 	"gatehouse/internal/audit"
 	"gatehouse/internal/courier"
 	"gatehouse/internal/identity"
+	"gatehouse/internal/mail"
+	"gatehouse/internal/org"
 	"gatehouse/internal/provision"
 	"gatehouse/internal/roster"
 	"gatehouse/internal/scim/value"
+	"gatehouse/internal/secret"
 	"gatehouse/internal/table"
+	"gatehouse/internal/table/memory"
 	"gatehouse/internal/table/pump"
 )
 
@@ -291,6 +297,82 @@ func TestSubscriptions(t *testing.T) {
 			if got := s.Wants(c.key); got != (s.Name == c.want) {
 				t.Errorf("the subscription %q wants %s: %v", s.Name, c.name, got)
 			}
+		}
+	}
+}
+
+// overlap returns a key that two of the subscriptions want, and who they are.
+func overlap(subs []table.Subscription, keys []table.Key) (key table.Key, names []string) {
+	for _, k := range keys {
+		names = nil
+		for _, s := range subs {
+			if s.Wants(k) {
+				names = append(names, s.Name)
+			}
+		}
+		if len(names) > 1 {
+			return k, names
+		}
+	}
+	return table.Key{}, nil
+}
+
+// TestOneConsumerForAKey: on AWS the filter of an event source mapping compares
+// the whole attribute that names who wants the item, so a key that two wanted
+// would reach neither. The keys are all that a story writes.
+func TestOneConsumerForAKey(t *testing.T) {
+	mem := memory.New(table.Subscription{Name: "all", Wants: func(table.Key) bool { return true }})
+	a := app.New(app.Ports{Table: mem, Key: secret.Mint(), URL: "https://gatehouse.test", Sender: &outbox{}, From: mail.Address{Addr: "gatehouse@gatehouse.test"},
+		Now: time.Now, Log: slog.New(slog.DiscardHandler)})
+	w := &world{t: t, mem: mem, app: a}
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	must(app.Prepare(t.Context(), mem, a.Key, time.Now()))
+	var err error
+	w.org, err = a.Orgs.Create(t.Context(), org.Spec{Name: "Example"})
+	must(err)
+	c, err := a.Orgs.CreateConnection(t.Context(), w.org, org.Connection{Name: "Directory"})
+	must(err)
+	_, err = a.Provision.Invite(t.Context(), w.org, audit.Actor{Kind: "operator"}, provision.Invitation{Email: "boss@example.com", Admin: true})
+	must(err)
+	w.dir = a.Provision.As(w.org, c, audit.Actor{Kind: "connection", ID: string(c.ID)})
+	w.story(2, 5)
+	to := map[string]table.Consumer{app.FeedName: a.Feed(), app.WelcomeName: a.Courier}
+	wanted := map[string]int{}
+	var keys []table.Key
+	for at := uint64(0); at < mem.End(); at++ {
+		entries, err := mem.Entries(t.Context(), at, 1)
+		must(err)
+		change := entries[0].Change
+		keys = append(keys, change.Key)
+		for _, s := range app.Subscriptions() {
+			if !s.Wants(change.Key) {
+				continue
+			}
+			wanted[s.Name]++
+			if to[s.Name] != nil {
+				for _, err := range to[s.Name].Consume(t.Context(), []table.Change{change}) {
+					must(err)
+				}
+			}
+		}
+	}
+	for _, s := range app.Subscriptions() {
+		if wanted[s.Name] == 0 {
+			t.Errorf("the story writes nothing that %q wants: it cannot tell whether another wants the same", s.Name)
+		}
+	}
+	if k, names := overlap(app.Subscriptions(), keys); names != nil {
+		t.Errorf("%q want the key %v, want one of them alone", names, k)
+	}
+	for _, s := range app.Subscriptions() {
+		planted := append(app.Subscriptions(), table.Subscription{Name: "planted", Wants: s.Wants})
+		if _, names := overlap(planted, keys); names == nil {
+			t.Errorf("a second subscription to what %q wants is not noticed", s.Name)
 		}
 	}
 }

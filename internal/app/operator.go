@@ -111,7 +111,7 @@ func (op *Operator) Do(ctx context.Context, name string, args json.RawMessage) (
 	case "connection welcome":
 		return run(ctx, args, op.connectionWelcome)
 	case "dead list":
-		return op.deadList(ctx)
+		return run(ctx, args, op.deadList)
 	case "dead replay":
 		return op.deadReplay(ctx)
 	}

@@ -5,8 +5,11 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"strconv"
+	"time"
 
+	"gatehouse/internal/fault"
 	"gatehouse/internal/identity"
 	"gatehouse/internal/org"
 	"gatehouse/internal/secret"
@@ -40,6 +43,10 @@ const (
 // Append puts the events, given as their items, into the log: each once,
 // however often it is given. The event's own item keeps its number, in the same
 // commit, so that a repeat is recognised at any time.
+//
+// Others who append at the same time, and a table that is busy, are waited for
+// until the context ends; without a deadline, for a minute. An error says that
+// some of the events may not be in the log.
 func (l Log) Append(ctx context.Context, events []table.Item) error {
 	var todo []table.Item
 	seen := map[table.Key]bool{}
@@ -63,57 +70,111 @@ func (l Log) Append(ctx context.Context, events []table.Item) error {
 	return nil
 }
 
+// Many append to one log at once, and only one of them can be next. A round that
+// others won is followed by another, for as long as the caller has time.
+const (
+	appendTime  = time.Minute            // for a caller whose context has no end
+	firstWait   = 10 * time.Millisecond  // before another round; doubles
+	longestWait = 300 * time.Millisecond // which leaves a commit's time to each of a dozen others
+	// maxSilent is how many commits in a row may end without a known outcome.
+	maxSilent = 5
+)
+
 func (l Log) append(ctx context.Context, events []table.Item) error {
-	// Each round either writes, or learns that others did: as many as may wait.
-	for range 50 {
-		if len(events) == 0 {
-			return nil
-		}
-		last, err := l.Last(ctx)
-		if err != nil {
-			return err
-		}
-		n := int64(len(events))
-		// The counter must be as it was read: an Add with one allowed outcome.
-		writes := []table.Write{table.Add(l.headKey(), n, last+n, last+n)}
-		for i, it := range events {
-			number := last + 1 + int64(i)
-			_, subject, _ := ParseKey(it.Key)
-			writes = append(writes,
-				table.Create(l.entryKey(number), encodeEntry(subject, it)),
-				table.Replace(it, it.Data).Count(number))
-		}
-		_, err = l.table.Commit(ctx, writes...)
-		if err == nil {
-			return nil
-		}
-		if !table.Conflicts(err) {
-			return fmt.Errorf("append to the log: %w", err)
-		}
-		if events, err = l.unnumbered(ctx, events); err != nil {
-			return err
-		}
+	if _, bounded := ctx.Deadline(); !bounded {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, appendTime)
+		defer cancel()
 	}
-	return errors.New("append to the log: too many others do the same")
+	var because error
+	silent := 0
+	for round := 0; ; round++ {
+		if round > 0 && !sleep(ctx, rand.N(min(firstWait<<min(round-1, 10), longestWait))) {
+			return because
+		}
+		left, last, err := l.state(ctx, events, round > 0)
+		if err == nil {
+			if events = left; len(events) == 0 {
+				return nil
+			}
+			if silent == maxSilent {
+				return because
+			}
+			if err = l.write(ctx, events, last); err == nil {
+				return nil
+			}
+		}
+		// Whatever became of the commit, it is safe to try anew: it holds only
+		// while the counter and the events are as they were read.
+		switch {
+		case table.Conflicts(err), fault.Is(err, fault.Unavailable):
+			silent = 0
+		case errors.Is(err, table.ErrRefused), errors.Is(err, table.ErrFull), ctx.Err() != nil:
+			return err
+		default: // the commit may have been carried out: the events' numbers tell
+			if silent == maxSilent {
+				return err
+			}
+			silent++
+		}
+		because = err
+	}
 }
 
-// unnumbered reads the events again and returns those that have no number yet.
-func (l Log) unnumbered(ctx context.Context, events []table.Item) ([]table.Item, error) {
-	keys := make([]table.Key, len(events))
-	for i, it := range events {
-		keys[i] = it.Key
+// state returns the number of the log's latest entry and those of the events
+// that have no number yet: read again, or as they were given.
+func (l Log) state(ctx context.Context, events []table.Item, again bool) (left []table.Item, last int64, err error) {
+	keys := []table.Key{l.headKey()}
+	if again {
+		for _, it := range events {
+			keys = append(keys, it.Key)
+		}
 	}
 	items, err := l.table.Get(ctx, keys...)
 	if err != nil {
-		return nil, fmt.Errorf("read events: %w", err)
+		return nil, 0, fmt.Errorf("read what is to be appended to the log: %w", err)
 	}
-	var out []table.Item
+	if len(items) > 0 && items[0].Key == l.headKey() {
+		last, items = items[0].N, items[1:]
+	}
+	if !again {
+		return events, last, nil
+	}
 	for _, it := range items {
 		if it.N == 0 {
-			out = append(out, it)
+			left = append(left, it)
 		}
 	}
-	return out, nil
+	return left, last, nil
+}
+
+// write is one commit: the counter must be as it was read, which is an Add with
+// one allowed outcome.
+func (l Log) write(ctx context.Context, events []table.Item, last int64) error {
+	n := int64(len(events))
+	writes := []table.Write{table.Add(l.headKey(), n, last+n, last+n)}
+	for i, it := range events {
+		number := last + 1 + int64(i)
+		_, subject, _ := ParseKey(it.Key)
+		writes = append(writes,
+			table.Create(l.entryKey(number), encodeEntry(subject, it)),
+			table.Replace(it, it.Data).Count(number))
+	}
+	if _, err := l.table.Commit(ctx, writes...); err != nil {
+		return fmt.Errorf("append to the log: %w", err)
+	}
+	return nil
+}
+
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
 
 func encodeEntry(subject string, it table.Item) []byte {

@@ -27,9 +27,11 @@ const committing = "commit to DynamoDB"
 // outcome, and no conflict. A Put is written again, since it is written over
 // whatever is stored; an item that was deleted in between is there again.
 //
-// Busy tables, and transactions that met another one, are tried again for about
-// two seconds; after that the error is a fault.Unavailable if nothing was
-// changed.
+// Busy tables, and transactions that met another one, are tried again for eight
+// seconds, or until shortly before the context's end; after that the error is a
+// fault.Unavailable if nothing was changed. What was certainly not carried out
+// is minted anew for the next try, so that its version follows those of others
+// who committed in the meantime.
 func (t *Table) Commit(ctx context.Context, writes ...table.Write) (table.Version, error) {
 	if err := table.CheckWrites(writes); err != nil {
 		return "", err
@@ -47,45 +49,54 @@ func (t *Table) Commit(ctx context.Context, writes ...table.Write) (table.Versio
 	if op := writes[0].Op; len(writes) == 1 && (op == table.OpCreate || op == table.OpReplace || op == table.OpPut) {
 		commit = t.putOne
 	}
-	for mints := 1; ; mints++ {
-		v := table.MintVersion(t.now(), after...)
-		newer, err := commit(ctx, writes, v)
+	p := patient(ctx)
+	for tries := 1; ; tries++ {
+		v, newer, err := commit(ctx, p, writes, after)
 		if err != nil {
 			return "", err
 		}
 		if newer == nil {
 			return v, nil
 		}
-		// An Add or a Put met an item whose version sorts after ours: the clock
-		// that minted it is ahead. The commit is made anew, to follow it.
+		// An Add or a Put met an item whose version sorts after ours: another
+		// commit was quicker, or the clock that minted it is ahead. The commit is
+		// made anew, to follow it.
 		after = append(after, newer...)
-		if mints == maxTries {
-			return "", unavailable(fmt.Errorf("%s: versions were overtaken %d times", committing, mints))
+		if tries == 1 {
+			continue
 		}
-		if mints > 1 && !sleep(ctx, gap(mints)) {
+		left := p.left(false)
+		if left <= 0 {
+			return "", unavailable(fmt.Errorf("%s: versions were overtaken %d times", committing, tries))
+		}
+		if !sleep(ctx, min(gap(met, tries-1), left)) {
 			return "", ctx.Err()
 		}
 	}
 }
 
-// putOne commits a lone Create, Replace or Put. If it returns versions, nothing
-// was written, and a commit of a version after those may be.
-func (t *Table) putOne(ctx context.Context, writes []table.Write, v table.Version) ([]table.Version, error) {
+// putOne commits a lone Create, Replace or Put under a version that follows
+// those given, and returns it. If it returns versions beside, nothing was
+// written, and a commit of a version after those may be.
+func (t *Table) putOne(ctx context.Context, p patience, writes []table.Write, after []table.Version) (v table.Version, newer []table.Version, err error) {
 	w := &writes[0]
-	put, err := t.put(w, v)
-	if err != nil {
-		return nil, err
-	}
-	in := &dynamodb.PutItemInput{
-		TableName:                           put.TableName,
-		Item:                                put.Item,
-		ConditionExpression:                 put.ConditionExpression,
-		ExpressionAttributeValues:           put.ExpressionAttributeValues,
-		ReturnValuesOnConditionCheckFailure: put.ReturnValuesOnConditionCheckFailure,
-	}
+	var in *dynamodb.PutItemInput
 	unsure := false
-	doubt, err := t.run(ctx, "PutItem", func(ctx context.Context) error {
-		if unsure && w.Op == table.OpCreate {
+	doubt, err := t.run(ctx, p, "PutItem", func(ctx context.Context) error {
+		if !unsure {
+			v = table.MintVersion(t.now(), after...)
+			put, err := t.put(w, v)
+			if err != nil {
+				return err
+			}
+			in = &dynamodb.PutItemInput{
+				TableName:                           put.TableName,
+				Item:                                put.Item,
+				ConditionExpression:                 put.ConditionExpression,
+				ExpressionAttributeValues:           put.ExpressionAttributeValues,
+				ReturnValuesOnConditionCheckFailure: put.ReturnValuesOnConditionCheckFailure,
+			}
+		} else if w.Op == table.OpCreate {
 			// Sent blindly, it could make an item anew that somebody has
 			// read and deleted meanwhile.
 			if there, err := t.written(ctx, w.Key, v); there || err != nil {
@@ -97,24 +108,24 @@ func (t *Table) putOne(ctx context.Context, writes []table.Write, v table.Versio
 		return err
 	})
 	if err == nil {
-		return nil, nil
+		return v, nil, nil
 	}
 	var refused *types.ConditionalCheckFailedException
 	if !errors.As(err, &refused) {
-		return nil, failed(committing, doubt, err)
+		return "", nil, failed(committing, doubt, err)
 	}
-	met, err := meet(w, refused.Item, v)
+	m, err := meet(w, refused.Item, v)
 	switch {
 	case err != nil:
-		return nil, err
-	case met.ours:
-		return nil, nil
-	case doubt && !met.long(v):
-		return nil, fmt.Errorf("%s, outcome unknown: an answer was lost, and %v is another commit's now", committing, w.Key)
-	case met.conflict:
-		return nil, &table.ConflictError{Keys: []table.Key{w.Key}}
+		return "", nil, err
+	case m.ours:
+		return v, nil, nil
+	case doubt && !m.long(v):
+		return "", nil, fmt.Errorf("%s, outcome unknown: an answer was lost, and %v is another commit's now", committing, w.Key)
+	case m.conflict:
+		return "", nil, &table.ConflictError{Keys: []table.Key{w.Key}}
 	}
-	return []table.Version{met.version}, nil
+	return "", []table.Version{m.version}, nil
 }
 
 var errNeverOrGone = errors.New("an answer was lost, and nothing is stored")
@@ -134,7 +145,59 @@ func (t *Table) written(ctx context.Context, k table.Key, v table.Version) (bool
 }
 
 // transact commits all else, as putOne does.
-func (t *Table) transact(ctx context.Context, writes []table.Write, v table.Version) ([]table.Version, error) {
+func (t *Table) transact(ctx context.Context, p patience, writes []table.Write, after []table.Version) (v table.Version, newer []table.Version, err error) {
+	var in *dynamodb.TransactWriteItemsInput
+	unsure := false
+	doubt, err := t.run(ctx, p, "TransactWriteItems", func(ctx context.Context) (err error) {
+		if !unsure {
+			v = table.MintVersion(t.now(), after...)
+			if in, err = t.transaction(writes, v); err != nil {
+				return err
+			}
+		}
+		_, err = t.client.TransactWriteItems(ctx, in)
+		unsure = unsure || err != nil && judge(err) == lost
+		return err
+	})
+	if err == nil {
+		return v, nil, nil
+	}
+	var cancelled *types.TransactionCanceledException
+	if !errors.As(err, &cancelled) || len(cancelled.CancellationReasons) != len(writes) || judge(err) != final {
+		return "", nil, failed(committing, doubt, err)
+	}
+	var conflicts []table.Key
+	for i, r := range cancelled.CancellationReasons {
+		switch reasonCode(r) {
+		case "", "None":
+		case "ConditionalCheckFailed":
+			m, err := meet(&writes[i], r.Item, v)
+			switch {
+			case err != nil:
+				return "", nil, err
+			case m.ours: // and with it the whole commit, which is older than its token then
+				return v, nil, nil
+			case m.conflict:
+				conflicts = append(conflicts, writes[i].Key)
+			default:
+				newer = append(newer, m.version)
+			}
+		case "ValidationError", "ItemCollectionSizeLimitExceeded": // what an Add adds to is too large, say
+			return "", nil, fmt.Errorf("%s: %s at %v: %w", committing, reasonCode(r), writes[i].Key, table.ErrRefused)
+		default:
+			return "", nil, fmt.Errorf("%s: %s at %v: %w", committing, reasonCode(r), writes[i].Key, err)
+		}
+	}
+	if conflicts != nil {
+		return "", nil, &table.ConflictError{Keys: conflicts}
+	}
+	if newer == nil {
+		return "", nil, failed(committing, doubt, err)
+	}
+	return "", newer, nil
+}
+
+func (t *Table) transaction(writes []table.Write, v table.Version) (*dynamodb.TransactWriteItemsInput, error) {
 	in := &dynamodb.TransactWriteItemsInput{
 		ClientRequestToken: aws.String(string(v)),
 		TransactItems:      make([]types.TransactWriteItem, len(writes)),
@@ -145,47 +208,7 @@ func (t *Table) transact(ctx context.Context, writes []table.Write, v table.Vers
 			return nil, err
 		}
 	}
-	doubt, err := t.run(ctx, "TransactWriteItems", func(ctx context.Context) error {
-		_, err := t.client.TransactWriteItems(ctx, in)
-		return err
-	})
-	if err == nil {
-		return nil, nil
-	}
-	var cancelled *types.TransactionCanceledException
-	if !errors.As(err, &cancelled) || len(cancelled.CancellationReasons) != len(writes) || judge(err) != final {
-		return nil, failed(committing, doubt, err)
-	}
-	var conflicts []table.Key
-	var newer []table.Version
-	for i, r := range cancelled.CancellationReasons {
-		switch reasonCode(r) {
-		case "", "None":
-		case "ConditionalCheckFailed":
-			met, err := meet(&writes[i], r.Item, v)
-			switch {
-			case err != nil:
-				return nil, err
-			case met.ours: // and with it the whole commit, which is older than its token then
-				return nil, nil
-			case met.conflict:
-				conflicts = append(conflicts, writes[i].Key)
-			default:
-				newer = append(newer, met.version)
-			}
-		case "ValidationError", "ItemCollectionSizeLimitExceeded": // what an Add adds to is too large, say
-			return nil, fmt.Errorf("%s: %s at %v: %w", committing, reasonCode(r), writes[i].Key, table.ErrRefused)
-		default:
-			return nil, fmt.Errorf("%s: %s at %v: %w", committing, reasonCode(r), writes[i].Key, err)
-		}
-	}
-	if conflicts != nil {
-		return nil, &table.ConflictError{Keys: conflicts}
-	}
-	if newer == nil {
-		return nil, failed(committing, doubt, err)
-	}
-	return newer, nil
+	return in, nil
 }
 
 // meeting is what a write whose condition failed met.

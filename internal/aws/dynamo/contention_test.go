@@ -4,20 +4,22 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"gatehouse/internal/aws/dynamo"
-	"gatehouse/internal/fault"
 	fake "gatehouse/internal/fakes/dynamodb"
+	"gatehouse/internal/fault"
 	"gatehouse/internal/table"
 )
 
@@ -30,7 +32,7 @@ type contended struct {
 	mu    sync.Mutex
 	rng   *rand.Rand
 	items map[table.Key]*held
-	calls map[string]int // transactions and what became of them
+	calls map[string]int // what became of transactions: done, met, refused
 }
 
 type held struct {
@@ -49,7 +51,7 @@ func (c *contended) table() *dynamo.Table {
 	return dynamo.New(dynamo.Client(cfg, "http://contended"), "table", dynamo.Options{Log: quiet})
 }
 
-// between draws a time of milliseconds.
+// between draws a time from so many milliseconds to so many.
 func (c *contended) between(from, to int) time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -117,7 +119,9 @@ func (c *contended) Do(r *http.Request) (*http.Response, error) {
 		}
 		status, answer = c.transact(actions)
 	case "DynamoDB_20120810.BatchGetItem":
-		var in struct{ RequestItems map[string]struct{ Keys []map[string]attribute } }
+		var in struct {
+			RequestItems map[string]struct{ Keys []map[string]attribute }
+		}
 		if err := json.Unmarshal(body, &in); err != nil {
 			return nil, err
 		}
@@ -273,7 +277,7 @@ func TestContention(t *testing.T) {
 	} {
 		t.Run(fmt.Sprint(c.name, " ", c.clients), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				const each = 4
+				const each = 6
 				sim := newContended(1)
 				tab := sim.table()
 				var mu sync.Mutex
@@ -292,7 +296,7 @@ func TestContention(t *testing.T) {
 							if err != nil {
 								refused++
 							}
-							if err != nil && !fault.Is(err, fault.Unavailable) && ctx.Err() == nil {
+							if err != nil && !fault.Is(err, fault.Unavailable) && !errors.Is(err, context.DeadlineExceeded) {
 								t.Errorf("a commit among %d = %v, want success or Unavailable", c.clients, err)
 							}
 							mu.Unlock()
@@ -307,6 +311,68 @@ func TestContention(t *testing.T) {
 					float64(sim.calls["done"])/time.Since(begin).Seconds(), sim.calls)
 				if share < c.from || share > c.to {
 					t.Errorf("share of requests refused with %d clients = %.3f, want %.2f to %.2f", c.clients, share, c.from, c.to)
+				}
+			})
+		})
+	}
+}
+
+// refusing answers every call with the same error, after some milliseconds.
+type refusing struct {
+	status int
+	code   string
+	calls  int
+}
+
+func (r *refusing) Do(q *http.Request) (*http.Response, error) {
+	time.Sleep(10 * time.Millisecond)
+	r.calls++
+	b := fmt.Sprintf(`{"__type":"com.amazonaws.dynamodb.v20120810#%s","CancellationReasons":[{"Code":"None"},{"Code":"TransactionConflict"}]}`, r.code)
+	return &http.Response{StatusCode: r.status, Header: http.Header{"Content-Type": {"application/x-amz-json-1.0"}},
+		Body: io.NopCloser(strings.NewReader(b)), Request: q}, q.Context().Err()
+}
+
+// TestPatience holds for how long what is refused is tried again: by time, not
+// by count, and never into the last quarter of a second of the caller's.
+func TestPatience(t *testing.T) {
+	for _, c := range []struct {
+		name        string
+		status      int
+		code        string
+		deadline    time.Duration // 0: none
+		from, to    time.Duration
+		least, most int // calls
+		unknown     bool
+	}{
+		{"met", 400, "TransactionCanceledException", 0, 8 * time.Second, 8100 * time.Millisecond, 40, 250, false},
+		{"throttled", 400, "ThrottlingException", 0, 8 * time.Second, 8100 * time.Millisecond, 8, 40, false},
+		{"lost", 500, "InternalServerError", 0, 20 * time.Second, 20100 * time.Millisecond, 15, 60, true},
+		{"met, with a deadline", 400, "TransactionCanceledException", 3 * time.Second, 2750 * time.Millisecond, 2800 * time.Millisecond, 8, 60, false},
+		{"lost, with a deadline", 500, "InternalServerError", 3 * time.Second, 2750 * time.Millisecond, 2800 * time.Millisecond, 4, 40, true},
+		{"met, with a far deadline", 400, "TransactionCanceledException", time.Minute, 8 * time.Second, 8100 * time.Millisecond, 40, 250, false},
+		{"met, with no time", 400, "TransactionCanceledException", 200 * time.Millisecond, 0, 20 * time.Millisecond, 1, 1, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := &refusing{status: c.status, code: c.code}
+				cfg := fake.Config("http://refusing")
+				cfg.HTTPClient = r
+				tab := dynamo.New(dynamo.Client(cfg, "http://refusing"), "table", dynamo.Options{Log: quiet})
+				ctx := t.Context()
+				if c.deadline > 0 {
+					var cancel context.CancelFunc
+					ctx, cancel = context.WithTimeout(ctx, c.deadline)
+					defer cancel()
+				}
+				begin := time.Now()
+				_, err := tab.Commit(ctx, table.Add(headers[0], 1, 0, 9), table.Add(headers[1], 1, 0, 9))
+				took := time.Since(begin)
+				t.Logf("%d calls in %v", r.calls, took)
+				if took < c.from || took > c.to || r.calls < c.least || r.calls > c.most {
+					t.Errorf("Commit ended after %v and %d calls, want %v to %v and %d to %d", took, r.calls, c.from, c.to, c.least, c.most)
+				}
+				if err == nil || fault.Is(err, fault.Unavailable) == c.unknown || strings.Contains(err.Error(), "unknown") != c.unknown {
+					t.Errorf("Commit = %v, want an unknown outcome: %t, or else Unavailable", err, c.unknown)
 				}
 			})
 		})

@@ -36,7 +36,7 @@ const gettingItems = "get items from DynamoDB"
 func (t *Table) getOne(ctx context.Context, k table.Key) ([]table.Item, error) {
 	in := &dynamodb.GetItemInput{TableName: &t.name, Key: keyOf(k), ConsistentRead: aws.Bool(true)}
 	var out *dynamodb.GetItemOutput
-	_, err := t.run(ctx, "GetItem", func(ctx context.Context) (err error) {
+	_, err := t.run(ctx, patient(ctx), "GetItem", func(ctx context.Context) (err error) {
 		out, err = t.client.GetItem(ctx, in)
 		return err
 	})
@@ -59,12 +59,13 @@ func (t *Table) getMany(ctx context.Context, keys []table.Key) ([]table.Item, er
 		left[i] = keyOf(k)
 	}
 	found := make(map[table.Key]table.Item, len(keys))
+	p := patient(ctx)
 	for tries := 1; len(left) > 0; tries++ {
 		in := &dynamodb.BatchGetItemInput{RequestItems: map[string]types.KeysAndAttributes{
 			t.name: {Keys: left, ConsistentRead: aws.Bool(true)},
 		}}
 		var out *dynamodb.BatchGetItemOutput
-		_, err := t.run(ctx, "BatchGetItem", func(ctx context.Context) (err error) {
+		_, err := t.run(ctx, p, "BatchGetItem", func(ctx context.Context) (err error) {
 			out, err = t.client.BatchGetItem(ctx, in)
 			return err
 		})
@@ -82,15 +83,16 @@ func (t *Table) getMany(ctx context.Context, keys []table.Key) ([]table.Item, er
 		// table is busy. A round that got nothing done is a failed try.
 		next := out.UnprocessedKeys[t.name].Keys
 		if len(next) < len(left) {
-			tries = 0
+			tries, p = 0, patient(ctx)
 		}
 		if left = next; len(left) == 0 {
 			break
 		}
-		if tries == maxTries {
+		rest := p.left(false)
+		if rest <= 0 {
 			return nil, unavailable(fmt.Errorf("%s: %d of %d keys stay unprocessed", gettingItems, len(left), len(keys)))
 		}
-		if !sleep(ctx, gap(max(tries, 1))) {
+		if !sleep(ctx, min(gap(busy, max(tries, 1)), rest)) {
 			return nil, ctx.Err()
 		}
 	}
@@ -146,7 +148,7 @@ func (t *Table) Query(ctx context.Context, part string, r table.Range) iter.Seq2
 const readingPart = "read a partition of DynamoDB"
 
 func (t *Table) page(ctx context.Context, in *dynamodb.QueryInput) (out *dynamodb.QueryOutput, err error) {
-	_, err = t.run(ctx, "Query", func(ctx context.Context) (err error) {
+	_, err = t.run(ctx, patient(ctx), "Query", func(ctx context.Context) (err error) {
 		out, err = t.client.Query(ctx, in)
 		return err
 	})

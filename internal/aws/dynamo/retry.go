@@ -15,15 +15,13 @@ import (
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
 
-// How long a call is repeated: some two seconds when each try is refused at
-// once, and never so long that DynamoDB could have forgotten a transaction's
-// token, which it keeps for ten minutes.
+// How long a call is repeated. DynamoDB keeps a transaction's token for ten
+// minutes, which is far longer.
 const (
-	maxTries   = 10
-	firstWait  = 20 * time.Millisecond
-	longestGap = time.Second
-	tryTime    = 5 * time.Second  // after which a try counts as lost
-	patience   = 20 * time.Second // after which no try begins
+	busyTime = 8 * time.Second        // what is refused as busy
+	lostTime = 20 * time.Second       // a write whose answer was lost, since only an answer tells its outcome
+	tryTime  = 5 * time.Second        // after which a try counts as lost
+	margin   = 250 * time.Millisecond // of the caller's time, for the last try and for what the caller does then
 )
 
 // verdict is what an error says about the call that got it.
@@ -31,14 +29,41 @@ type verdict uint8
 
 const (
 	final verdict = iota // it was not carried out and never will be
+	met                  // it was not carried out since another transaction held one of its items
 	busy                 // it was not carried out and may be, later
 	lost                 // it may have been carried out
 )
 
+// patience is until when tries begin.
+type patience struct{ busy, lost time.Time }
+
+// patient returns the patience of what begins now.
+func patient(ctx context.Context) patience {
+	now := time.Now()
+	p := patience{busy: now.Add(busyTime), lost: now.Add(lostTime)}
+	if end, bounded := ctx.Deadline(); bounded {
+		if end = end.Add(-margin); end.Before(p.busy) {
+			p.busy = end
+		}
+		if end.Before(p.lost) {
+			p.lost = end
+		}
+	}
+	return p
+}
+
+// left returns how long tries may begin yet; doubt, whether one before may have
+// been carried out.
+func (p patience) left(doubt bool) time.Duration {
+	if doubt {
+		return time.Until(p.lost)
+	}
+	return time.Until(p.busy)
+}
+
 // run tries the call until it succeeds or there is no use. doubt reports
 // whether one of the tries may have been carried out although it failed.
-func (t *Table) run(ctx context.Context, call string, try func(context.Context) error) (doubt bool, err error) {
-	begin := time.Now()
+func (t *Table) run(ctx context.Context, p patience, call string, try func(context.Context) error) (doubt bool, err error) {
 	for tries := 1; ; tries++ {
 		once, cancel := context.WithTimeout(ctx, tryTime)
 		err = try(once)
@@ -54,22 +79,40 @@ func (t *Table) run(ctx context.Context, call string, try func(context.Context) 
 		if v == final {
 			return doubt, err
 		}
-		wait := gap(tries)
-		end, bounded := ctx.Deadline()
-		if tries == maxTries || time.Since(begin) > patience || bounded && time.Until(end) <= wait {
+		left := p.left(doubt)
+		if left <= 0 {
 			t.log.Warn("DynamoDB did not serve a call", "call", call, "tries", tries, "code", code(err))
 			return doubt, err
 		}
-		if !sleep(ctx, wait) {
+		if !sleep(ctx, min(gap(v, tries), left)) {
 			return true, ctx.Err()
 		}
 	}
 }
 
-// gap is the time to wait after so many tries: random below a bound that
-// doubles, so that those who met once do not meet again.
-func gap(tries int) time.Duration {
-	return rand.N(min(firstWait<<(tries-1), longestGap)) + time.Millisecond
+// Gaps between tries are random below a bound that doubles, so that those who
+// met once do not meet again. A transaction holds its items for some twenty
+// milliseconds: the longest gap after meeting one suits dozens of clients that
+// want the same items. Those who come anew try at once, so who has waited for
+// seconds tries more often, or would be passed for ever. A throttled partition
+// has to be left alone for longer.
+const (
+	firstGap    = 20 * time.Millisecond
+	longestMet  = 600 * time.Millisecond
+	agedAfter   = 12 // tries, some two seconds: the longest gap is a third then, and a third again
+	longestBusy = 2 * time.Second
+)
+
+// gap is the time to wait after so many tries, the last of which ended so.
+func gap(v verdict, tries int) time.Duration {
+	longest := longestBusy
+	if v == met {
+		longest = longestMet
+		for range min(tries/agedAfter, 2) {
+			longest /= 3
+		}
+	}
+	return rand.N(min(firstGap<<min(tries-1, 10), longest)) + time.Millisecond
 }
 
 func sleep(ctx context.Context, d time.Duration) bool {
@@ -93,9 +136,10 @@ func judge(err error) verdict {
 	var api smithy.APIError
 	if errors.As(err, &api) {
 		switch api.ErrorCode() {
-		case "ProvisionedThroughputExceededException", "RequestLimitExceeded", "ThrottlingException", "Throttling",
-			"TransactionConflictException", "ReplicatedWriteConflictException":
+		case "ProvisionedThroughputExceededException", "RequestLimitExceeded", "ThrottlingException", "Throttling":
 			return busy
+		case "TransactionConflictException", "ReplicatedWriteConflictException":
+			return met
 		case "TransactionInProgressException": // this very one, from an earlier try
 			return lost
 		}
@@ -128,7 +172,9 @@ func judgeReasons(reasons []types.CancellationReason) verdict {
 	}
 	for _, r := range reasons {
 		switch reasonCode(r) {
-		case "TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded", "RequestLimitExceeded":
+		case "TransactionConflict":
+			v = max(v, met)
+		case "ThrottlingError", "ProvisionedThroughputExceeded", "RequestLimitExceeded":
 			v = busy
 		}
 	}

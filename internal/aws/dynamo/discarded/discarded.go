@@ -12,8 +12,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"log/slog"
+	"slices"
 	"strings"
+	"sync"
 
 	"gatehouse/internal/aws/dynamo"
 	"gatehouse/internal/table"
@@ -26,10 +29,20 @@ import (
 )
 
 // Discarded is the handler of the queue's function.
+//
+// A batch is told by its first and last record. Between those stand, beside
+// what the mapping's filter left out, the records of the shard's other lanes:
+// they were done, or will be, or are told by a message of their own. A letter
+// for one of them is superfluous, so Done keeps them out where it can tell; it
+// is harmless, since consumers take repeats.
 type Discarded struct {
 	Streams *dynamodbstreams.Client
-	Table   table.Table  // where the dead letters are written
-	Log     *slog.Logger // nil: slog.Default()
+	Table   table.Table // where the dead letters are written
+	// Done reports whether there is nothing left to do for the consumer about
+	// the change, whose item is stored as now; the zero Item: it is gone. Nil:
+	// nothing tells.
+	Done func(consumer string, c table.Change, now table.Item) bool
+	Log  *slog.Logger // nil: slog.Default()
 }
 
 // Open opens the stream. endpoint tells where it is if not in the region's own
@@ -79,9 +92,8 @@ func (d *Discarded) message(ctx context.Context, body string) error {
 	if !ok || b.Info.Stream == "" || b.Info.Shard == "" || !isNumber(b.Info.Start) || !isNumber(b.Info.End) {
 		return errors.New("read a message about a discarded batch: it does not say whose it was, or which records")
 	}
-	reason := fmt.Errorf("given up by the event source mapping: %s", b.RequestContext.Condition)
-	buried := 0
-	for r, err := range d.records(ctx, b) {
+	buried, done := 0, 0
+	for page, err := range d.pages(ctx, b) {
 		if err != nil {
 			var gone *types.TrimmedDataAccessException
 			var unknown *types.ResourceNotFoundException
@@ -90,23 +102,89 @@ func (d *Discarded) message(ctx context.Context, body string) error {
 			}
 			return d.lost(ctx, b, consumer, err)
 		}
-		delivery, err := dynamo.Read(Record(r))
-		entry := table.Entry{Commit: delivery.Commit(), Change: delivery.Change}
-		switch {
-		case err != nil:
-			err = pump.BuryUnread(ctx, d.Table, consumer, entry, b.RequestContext.ApproxInvokes, err)
-		case delivery.Removed || !delivery.Change.New.Exists() || !delivery.Wants(consumer):
-			continue // the mapping's filter left it out
-		default:
-			err = pump.Bury(ctx, d.Table, consumer, entry, b.RequestContext.ApproxInvokes, reason)
-		}
+		letters, err := d.open(ctx, consumer, page)
 		if err != nil {
 			return err
 		}
-		buried++
+		if err := d.bury(ctx, b, consumer, letters); err != nil {
+			return err
+		}
+		buried, done = buried+len(letters), done+len(page)-len(letters)
 	}
-	d.log().Error("a discarded batch became dead letters", "consumer", consumer, "changes", buried, "condition", b.RequestContext.Condition)
+	d.log().Error("a discarded batch became dead letters", "consumer", consumer, "changes", buried, "others", done, "condition", b.RequestContext.Condition)
 	return nil
+}
+
+// letter is a change that is to be buried.
+type letter struct {
+	entry  table.Entry
+	unread error // why it cannot be read
+}
+
+// open returns what of the records the consumer has still to do.
+func (d *Discarded) open(ctx context.Context, consumer string, page []types.Record) ([]letter, error) {
+	var all []letter
+	for _, r := range page {
+		delivery, err := dynamo.Read(Record(r))
+		// What the mapping's filter left out is no letter.
+		if err == nil && (delivery.Removed || !delivery.Change.New.Exists() || !delivery.Wants(consumer)) {
+			continue
+		}
+		all = append(all, letter{table.Entry{Commit: delivery.Commit(), Change: delivery.Change}, err})
+	}
+	if d.Done == nil {
+		return all, nil
+	}
+	now := map[table.Key]table.Item{}
+	for chunk := range slices.Chunk(all, table.MaxGet) {
+		var keys []table.Key
+		for _, l := range chunk {
+			if l.unread == nil && !slices.Contains(keys, l.entry.Change.Key) {
+				keys = append(keys, l.entry.Change.Key)
+			}
+		}
+		items, err := d.Table.Get(ctx, keys...)
+		if err != nil {
+			return nil, fmt.Errorf("read what became of a discarded batch: %w", err)
+		}
+		for _, it := range items {
+			now[it.Key] = it
+		}
+	}
+	return slices.DeleteFunc(all, func(l letter) bool {
+		return l.unread == nil && d.Done(consumer, l.entry.Change, now[l.entry.Change.Key])
+	}), nil
+}
+
+// parallel is how many letters are written at once: a thousand take seconds.
+const parallel = 32
+
+func (d *Discarded) bury(ctx context.Context, b batch, consumer string, letters []letter) error {
+	reason := fmt.Errorf("given up by the event source mapping: %s", b.RequestContext.Condition)
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var wait sync.WaitGroup
+	slots := make(chan struct{}, parallel)
+	for _, l := range letters {
+		slots <- struct{}{}
+		wait.Go(func() {
+			defer func() { <-slots }()
+			if ctx.Err() != nil {
+				return
+			}
+			err := l.unread
+			if err != nil {
+				err = pump.BuryUnread(ctx, d.Table, consumer, l.entry, b.RequestContext.ApproxInvokes, err)
+			} else {
+				err = pump.Bury(ctx, d.Table, consumer, l.entry, b.RequestContext.ApproxInvokes, reason)
+			}
+			if err != nil {
+				cancel(err)
+			}
+		})
+	}
+	wait.Wait()
+	return context.Cause(ctx)
 }
 
 // lost leaves a letter for records that the stream holds no longer, so that
@@ -125,41 +203,58 @@ func (d *Discarded) lost(ctx context.Context, b batch, consumer string, because 
 // taken to have ended.
 const emptyPages = 100
 
-// records yields the records of the batch, oldest first.
-func (d *Discarded) records(ctx context.Context, b batch) func(func(types.Record, error) bool) {
-	return func(yield func(types.Record, error) bool) {
+// pages yields the records of the batch, oldest first, as the stream pages them.
+func (d *Discarded) pages(ctx context.Context, b batch) iter.Seq2[[]types.Record, error] {
+	return func(yield func([]types.Record, error) bool) {
 		at, err := d.Streams.GetShardIterator(ctx, &dynamodbstreams.GetShardIteratorInput{
 			StreamArn: &b.Info.Stream, ShardId: &b.Info.Shard, SequenceNumber: &b.Info.Start,
 			ShardIteratorType: types.ShardIteratorTypeAtSequenceNumber,
 		})
 		if err != nil {
-			yield(types.Record{}, fmt.Errorf("find a discarded batch in the stream: %w", err))
+			yield(nil, fmt.Errorf("find a discarded batch in the stream: %w", err))
 			return
 		}
 		empty := 0
 		for next := at.ShardIterator; next != nil && empty < emptyPages; empty++ {
-			page, err := d.Streams.GetRecords(ctx, &dynamodbstreams.GetRecordsInput{ShardIterator: next})
+			out, err := d.Streams.GetRecords(ctx, &dynamodbstreams.GetRecordsInput{ShardIterator: next})
 			if err != nil {
-				yield(types.Record{}, fmt.Errorf("read a discarded batch from the stream: %w", err))
+				yield(nil, fmt.Errorf("read a discarded batch from the stream: %w", err))
 				return
 			}
-			for _, r := range page.Records {
+			page, last, err := cut(out.Records, b.Info.End)
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			if len(page) > 0 {
 				empty = 0
-				if r.Dynamodb == nil || !isNumber(aws.ToString(r.Dynamodb.SequenceNumber)) {
-					yield(types.Record{}, errors.New("read a discarded batch from the stream: a record without a sequence number"))
-					return
-				}
-				if later(*r.Dynamodb.SequenceNumber, b.Info.End) || !yield(r, nil) {
-					return
-				}
-				if *r.Dynamodb.SequenceNumber == b.Info.End {
+				if !yield(page, nil) {
 					return
 				}
 			}
-			next = page.NextShardIterator
+			if last {
+				return
+			}
+			next = out.NextShardIterator
 		}
-		yield(types.Record{}, fmt.Errorf("read a discarded batch from the stream: shard %s ends before record %s", b.Info.Shard, b.Info.End))
+		yield(nil, fmt.Errorf("read a discarded batch from the stream: shard %s ends before record %s", b.Info.Shard, b.Info.End))
 	}
+}
+
+// cut returns the records up to the end, and whether that is reached.
+func cut(records []types.Record, end string) (page []types.Record, last bool, err error) {
+	for i, r := range records {
+		if r.Dynamodb == nil || !isNumber(aws.ToString(r.Dynamodb.SequenceNumber)) {
+			return nil, false, errors.New("read a discarded batch from the stream: a record without a sequence number")
+		}
+		switch at := *r.Dynamodb.SequenceNumber; {
+		case at == end:
+			return records[:i+1], true, nil
+		case later(at, end):
+			return records[:i], true, nil
+		}
+	}
+	return records, false, nil
 }
 
 // consumerOf returns the consumer's name: what follows the last hyphen of the
@@ -195,54 +290,4 @@ func (d *Discarded) log() *slog.Logger {
 		return slog.Default()
 	}
 	return d.Log
-}
-
-// Record returns a record of the streams' client in the form in which Lambda
-// hands it to a function.
-func Record(r types.Record) events.DynamoDBEventRecord {
-	out := events.DynamoDBEventRecord{
-		AWSRegion:    aws.ToString(r.AwsRegion),
-		EventID:      aws.ToString(r.EventID),
-		EventName:    string(r.EventName),
-		EventSource:  aws.ToString(r.EventSource),
-		EventVersion: aws.ToString(r.EventVersion),
-	}
-	if u := r.UserIdentity; u != nil {
-		out.UserIdentity = &events.DynamoDBUserIdentity{Type: aws.ToString(u.Type), PrincipalID: aws.ToString(u.PrincipalId)}
-	}
-	if s := r.Dynamodb; s != nil {
-		out.Change = events.DynamoDBStreamRecord{
-			Keys:           image(s.Keys),
-			NewImage:       image(s.NewImage),
-			SequenceNumber: aws.ToString(s.SequenceNumber),
-			SizeBytes:      aws.ToInt64(s.SizeBytes),
-			StreamViewType: string(s.StreamViewType),
-		}
-		if s.ApproximateCreationDateTime != nil {
-			out.Change.ApproximateCreationDateTime = events.SecondsEpochTime{Time: *s.ApproximateCreationDateTime}
-		}
-	}
-	return out
-}
-
-// image keeps the types that items have; any other becomes null, which no
-// attribute of ours is.
-func image(a map[string]types.AttributeValue) map[string]events.DynamoDBAttributeValue {
-	if a == nil {
-		return nil
-	}
-	out := make(map[string]events.DynamoDBAttributeValue, len(a))
-	for name, value := range a {
-		switch value := value.(type) {
-		case *types.AttributeValueMemberS:
-			out[name] = events.NewStringAttribute(value.Value)
-		case *types.AttributeValueMemberN:
-			out[name] = events.NewNumberAttribute(value.Value)
-		case *types.AttributeValueMemberB:
-			out[name] = events.NewBinaryAttribute(value.Value)
-		default:
-			out[name] = events.NewNullAttribute()
-		}
-	}
-	return out
 }

@@ -186,6 +186,66 @@ func TestHandle(t *testing.T) {
 	}
 }
 
+// TestManyLanes holds that what the other lanes of the shard did already gets no
+// letter, whether that shows in the record or only in the item as it is stored,
+// and that a thousand letters are written in time.
+func TestManyLanes(t *testing.T) {
+	w := newWorld(t)
+	w.d.Done = func(consumer string, c table.Change, now table.Item) bool {
+		return consumer == "feed" && (c.New.N != 0 || now.N != 0)
+	}
+	const events = 1200
+	at := func(i int) table.Key { return table.Key{Part: "feed", Sort: fmt.Sprintf("%04d", i)} }
+	each := func(write func(i int) table.Write, step int) {
+		t.Helper()
+		var writes []table.Write
+		for i := 0; i < events; i += step {
+			if writes = append(writes, write(i)); len(writes) == table.MaxWrites {
+				w.commit(writes...)
+				writes = nil
+			}
+		}
+		if writes != nil {
+			w.commit(writes...)
+		}
+	}
+	each(func(i int) table.Write { return table.Create(at(i), []byte("event")) }, 1)
+	// Every sixth was done by another lane: its number is a record of its own.
+	each(func(i int) table.Write { return table.Put(at(i), []byte("event")).Count(int64(i) + 1) }, 6)
+	w.commit(table.Put(table.Key{Part: "welcome", Sort: "1"}, nil).Count(7))
+	first := w.shards()[0]
+	records := first.records
+	m := w.message("m1", "stack-feed", first.id, sequence(records[0]), sequence(records[len(records)-1]))
+	begin := time.Now()
+	if failed := w.handle(m, w.message("m2", "stack-welcome", first.id, sequence(records[0]), sequence(records[len(records)-1]))); failed != nil {
+		t.Fatalf("Handle fails %q, want none", failed)
+	}
+	took := time.Since(begin)
+	letters, _ := w.dead("feed")
+	t.Logf("%d records became %d letters in %v", len(records), len(letters), took.Round(time.Millisecond))
+	if took > 30*time.Second {
+		t.Errorf("%d records took %v, want seconds", len(records), took)
+	}
+	if len(letters) != events*5/6 {
+		t.Errorf("%d letters of feed, want %d: of each event that has no number yet", len(letters), events*5/6)
+	}
+	for _, l := range letters {
+		var i int
+		if fmt.Sscanf(l, "%d", &i); i%6 == 0 || !strings.HasSuffix(l, ":0") {
+			t.Fatalf("a letter of event %s, which has its number", l)
+		}
+	}
+	if got, _ := w.dead("welcome"); len(got) != 1 {
+		t.Errorf("letters of welcome = %q, want one: Done tells nothing about it", got)
+	}
+	if failed := w.handle(m); failed != nil {
+		t.Errorf("Handle again fails %q, want none", failed)
+	}
+	if again, _ := w.dead("feed"); len(again) != len(letters) {
+		t.Errorf("%d letters after the message came again, want %d", len(again), len(letters))
+	}
+}
+
 // TestTrimmed holds that records which the stream holds no longer leave a
 // letter that says so.
 func TestTrimmed(t *testing.T) {
