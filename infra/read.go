@@ -103,12 +103,12 @@ func (s *scope) readFunction(id string) (Function, error) {
 	f.Timeout = n.seconds(p, "Timeout")
 	f.Memory = n.of(p, "MemorySize")
 	if n.err != nil {
-		return Function{}, fmt.Errorf("Resources/%s: %w", id, n.err)
+		return Function{}, fmt.Errorf("in Resources/%s: %w", id, n.err)
 	}
 	_, raw, _ := s.resource(id, id)
 	role := list(dig(raw, "Role", "Fn::GetAtt"))
 	if len(role) != 2 {
-		return Function{}, fmt.Errorf("Resources/%s: its role is not one of the template's", id)
+		return Function{}, fmt.Errorf("in Resources/%s: its role is not one of the template's", id)
 	}
 	f.Policy, err = s.statements(text(role[0]))
 	return f, err
@@ -145,7 +145,7 @@ func (s *scope) readQueues(out *Stack, _ map[string]string) error {
 			q.MaxReceive, q.Dead = n.of(redrive, "maxReceiveCount"), text(redrive["deadLetterTargetArn"])
 		}
 		if n.err != nil {
-			return fmt.Errorf("Resources/%s: %w", id, n.err)
+			return fmt.Errorf("in Resources/%s: %w", id, n.err)
 		}
 		if q.Visibility == 0 {
 			q.Visibility = 30 * time.Second // SQS's own
@@ -163,7 +163,7 @@ func (s *scope) readMappings(out *Stack, folders map[string]string) error {
 		}
 		f, ok := out.Functions[folders[text(p["FunctionName"])]]
 		if !ok {
-			return fmt.Errorf("Resources/%s: it calls no function of the template", id)
+			return fmt.Errorf("in Resources/%s: it calls no function of the template", id)
 		}
 		partial := slices.Contains(words(p["FunctionResponseTypes"]), "ReportBatchItemFailures")
 		source := text(p["EventSourceArn"])
@@ -181,16 +181,16 @@ func (s *scope) readMappings(out *Stack, folders map[string]string) error {
 			for _, filter := range list(dig(p, "FilterCriteria", "Filters")) {
 				pattern, _ := dig(filter, "Pattern").(string)
 				if !json.Valid([]byte(pattern)) {
-					return fmt.Errorf("Resources/%s: a filter is not JSON", id)
+					return fmt.Errorf("in Resources/%s: a filter is not JSON", id)
 				}
 				m.Filters = append(m.Filters, json.RawMessage(pattern))
 			}
 			f.Streams = append(f.Streams, m)
 		default:
-			return fmt.Errorf("Resources/%s: a source like %s is not known here", id, source)
+			return fmt.Errorf("in Resources/%s: a source like %s is not known here", id, source)
 		}
 		if n.err != nil {
-			return fmt.Errorf("Resources/%s: %w", id, n.err)
+			return fmt.Errorf("in Resources/%s: %w", id, n.err)
 		}
 		out.Functions[f.Folder] = f
 	}
@@ -206,18 +206,18 @@ func (s *scope) readRules(out *Stack, folders map[string]string) error {
 		for _, target := range list(p["Targets"]) {
 			f, ok := out.Functions[folders[text(dig(target, "Arn"))]]
 			if !ok {
-				return fmt.Errorf("Resources/%s: it calls no function of the template", id)
+				return fmt.Errorf("in Resources/%s: it calls no function of the template", id)
 			}
 			if rate, ok := p["ScheduleExpression"].(string); ok {
 				every, err := parseRate(rate)
 				if err != nil {
-					return fmt.Errorf("Resources/%s: %w", id, err)
+					return fmt.Errorf("in Resources/%s: %w", id, err)
 				}
 				f.Schedules = append(f.Schedules, Schedule{Every: every})
 			} else {
 				pattern, err := json.Marshal(p["EventPattern"])
 				if err != nil {
-					return fmt.Errorf("Resources/%s: %w", id, err)
+					return fmt.Errorf("in Resources/%s: %w", id, err)
 				}
 				f.Rules = append(f.Rules, Rule{Pattern: pattern})
 			}
@@ -250,7 +250,7 @@ func (s *scope) readRoutes(out *Stack, folders map[string]string) error {
 		}
 		folder, ok := folders[text(p["IntegrationUri"])]
 		if !ok {
-			return fmt.Errorf("Resources/%s: it calls no function of the template", id)
+			return fmt.Errorf("in Resources/%s: it calls no function of the template", id)
 		}
 		integrations["integrations/"+strings.ToLower(id)] = folder
 	}
@@ -261,7 +261,7 @@ func (s *scope) readRoutes(out *Stack, folders map[string]string) error {
 		}
 		folder, ok := integrations[text(p["Target"])]
 		if !ok {
-			return fmt.Errorf("Resources/%s: it leads nowhere", id)
+			return fmt.Errorf("in Resources/%s: it leads nowhere", id)
 		}
 		out.Routes = append(out.Routes, Route{Key: text(p["RouteKey"]), Function: folder})
 	}
@@ -299,7 +299,7 @@ func (s *scope) readOutputs(out *Stack, _ map[string]string) error {
 		}
 		*to, _ = v.(string)
 		if *to == "" {
-			return fmt.Errorf("Outputs/%s: it is empty", name)
+			return fmt.Errorf("in Outputs/%s: it is empty", name)
 		}
 	}
 	return nil

@@ -119,7 +119,7 @@ func (s *scope) name(id, property, at string) (string, error) {
 	}
 	name, _ := v.(string)
 	if name == "" {
-		return "", fmt.Errorf("Resources/%s: it has no %s", id, property)
+		return "", fmt.Errorf("in Resources/%s: it has no %s", id, property)
 	}
 	return name, nil
 }

@@ -109,10 +109,10 @@ func (r Reader) try(ctx context.Context, body []byte) (text string, again bool, 
 	if res.StatusCode != http.StatusOK {
 		code := answer.Type[strings.LastIndexByte(answer.Type, '#')+1:]
 		again = res.StatusCode >= 500 || res.StatusCode == http.StatusTooManyRequests || strings.Contains(code, "Throttling")
-		return "", again, fmt.Errorf("Secrets Manager answers %d %s", res.StatusCode, code)
+		return "", again, fmt.Errorf("the answer of Secrets Manager is %d %s", res.StatusCode, code)
 	}
 	if broken != nil {
-		return "", true, errors.New("Secrets Manager's answer is not JSON")
+		return "", true, errors.New("the answer of Secrets Manager is not JSON")
 	}
 	if answer.SecretString == "" {
 		return "", false, errors.New("the secret has no text")
