@@ -133,7 +133,15 @@ func (d Directory) ChangeGroup(ctx context.Context, id string, match Match, edit
 			}
 		}
 		if !c.edited && len(c.add)+len(c.remove) == 0 {
-			return g, changed, nil
+			if match == nil {
+				return g, changed, nil
+			}
+			// Somebody else may have done it since the tag was read.
+			now, err := d.Roster.Group(ctx, own)
+			if err != nil {
+				return roster.Group{}, false, err
+			}
+			return now, changed, match.check(now.Tag())
 		}
 		event, err := d.commitGroup(ctx, &c, match != nil || whole, "")
 		if err == nil {
@@ -225,8 +233,11 @@ func (d Directory) commitGroup(ctx context.Context, c *groupChange, guarded bool
 		}
 		writes = mergeAdds(append(writes, more...))
 	}
-	if len(writes) == 0 && !c.edited {
-		return c.group.LastEvent, nil // others did all of it meanwhile
+	if len(writes) == 0 && !c.edited { // others did all of it meanwhile
+		if guarded {
+			return "", &table.ConflictError{Keys: []table.Key{c.group.Item.Key}}
+		}
+		return c.group.LastEvent, nil
 	}
 	id := identity.MintEvent(d.s.now(), c.group.LastEvent)
 	e := audit.Event{ID: id, Subject: string(c.group.ID), Kind: audit.GroupMembers, Actor: d.actor, Cause: cause,

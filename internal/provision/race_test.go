@@ -1,8 +1,10 @@
 package provision_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"maps"
 	"math/rand/v2"
 	"sync"
@@ -14,6 +16,7 @@ import (
 	"gatehouse/internal/provision"
 	"gatehouse/internal/roster"
 	"gatehouse/internal/scim/value"
+	"gatehouse/internal/table"
 )
 
 // together runs f in n goroutines that start at once.
@@ -287,5 +290,83 @@ func TestChaos(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// interrupting does something before one of the reads, and counts the commits
+// of whoever is interrupted.
+type interrupting struct {
+	table.Table
+	left    int
+	what    func()
+	inside  bool
+	commits int
+}
+
+func (i *interrupting) before() {
+	if i.left--; i.left == 0 {
+		i.inside = true
+		i.what()
+		i.inside = false
+	}
+}
+
+func (i *interrupting) Commit(ctx context.Context, writes ...table.Write) (table.Version, error) {
+	v, err := i.Table.Commit(ctx, writes...)
+	if err == nil && !i.inside {
+		i.commits++
+	}
+	return v, err
+}
+
+func (i *interrupting) Get(ctx context.Context, keys ...table.Key) ([]table.Item, error) {
+	i.before()
+	return i.Table.Get(ctx, keys...)
+}
+
+func (i *interrupting) Query(ctx context.Context, part string, r table.Range) iter.Seq2[table.Item, error] {
+	i.before()
+	return i.Table.Query(ctx, part, r)
+}
+
+// Whoever names a tag is told that it is stale, also where somebody else did
+// the same meanwhile, at whatever step.
+func TestATagIsStaleThoughOthersDidTheSame(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		ops  func(id string) []provision.MemberOp
+	}{
+		{"removing", func(id string) []provision.MemberOp { return op(provision.RemoveMembers, id) }},
+		{"replacing by nobody", func(string) []provision.MemberOp { return op(provision.ReplaceMembers) }},
+	} {
+		interrupted := 0
+		for at := 1; ; at++ {
+			var i *interrupting
+			w := newWorldOver(t, func(m table.Table) table.Table { i = &interrupting{Table: m}; return i })
+			ids := w.crowd(w.a, 1)
+			g, err := w.a.CreateGroup(t.Context(), group("Team"), ids)
+			if err != nil {
+				t.Fatal(err)
+			}
+			done := false
+			i.commits, i.left, i.what = 0, at, func() {
+				done = true
+				if _, _, err := w.a.ChangeGroup(t.Context(), string(g.ID), nil, nil, c.ops(ids[0])); err != nil {
+					t.Errorf("%s, the other: %v", c.name, err)
+				}
+			}
+			_, _, err = w.a.ChangeGroup(t.Context(), string(g.ID), func(now string) bool { return now == g.Tag() }, nil, c.ops(ids[0]))
+			if !done {
+				break
+			}
+			interrupted++
+			first := err == nil && i.commits == 1 // the other came after its commit
+			if !first && !fault.Coded(err, fault.Stale) {
+				t.Errorf("%s, while another did the same before read %d: %v, want stale", c.name, at, err)
+			}
+		}
+		if interrupted < 4 {
+			t.Errorf("%s: %d reads were interrupted, want at least 4", c.name, interrupted)
+		}
 	}
 }
