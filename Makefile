@@ -51,7 +51,7 @@ check: lint ## lint and the quick tests: two minutes at most
 test: tools lint ## everything: installs what the tests need, races, crashes, the browser, AWS rehearsed; fifteen minutes at most
 	@result=0; packages=$$(go list ./... | grep -vE '/internal/(e2e|rehearsal)$$'); \
 	echo 'go test -race (all but $(E2E))'; \
-	go test -race -timeout 15m $$packages || result=$$?; \
+	go test -race -p 3 -timeout 15m $$packages || result=$$?; \
 	echo 'go test $(E2E)'; \
 	go test -p 1 -timeout 15m $(E2E) || result=$$?; \
 	exit $$result

@@ -359,6 +359,10 @@ func TestRolesSuffice(t *testing.T) {
 		_, err = g.Get(ctx, try)
 		w.must(err, "read a try")
 		for _, who := range []string{folder, "discarded"} {
+			if who == "discarded" {
+				_, err := w.tables[who].Get(ctx, table.Key{Part: o.Part("EV", "x"), Sort: "1"}, table.Key{Part: o.Part("MSG", "x"), Sort: "1"})
+				w.must(err, "read what became of changes")
+			}
 			w.must(pump.Bury(ctx, w.tables[who], folder, table.Entry{Change: table.Change{Key: try, ID: "1"}}, 8, errDenied), "bury")
 		}
 	}

@@ -271,7 +271,7 @@ var mayDo = map[string][]string{
 	"mailevents": may(logging, keyed, reading, writing, []string{"sqs:SendMessage"}),
 	"sweep":      may(logging, keyed, reading, writing, mailing),
 	"discarded": may(logging, streaming, []string{
-		"dynamodb:GetItem", "dynamodb:PutItem", "sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes",
+		"dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:PutItem", "sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes",
 	}),
 }
 

@@ -198,6 +198,7 @@ func (w *within) log(t *testing.T) map[string][]audit.Kind {
 // that AWS may do to the functions behind the stream, the bus and the schedule is
 // done, and on one whose table fails now and then. It must make no difference.
 func TestRehearsalChaos(t *testing.T) {
+	t.Parallel()
 	const clients = 4
 	// tell returns what can be seen in the end, and how many messages waited for a
 	// lease when everything else was done.

@@ -74,21 +74,24 @@ func TestIdentityProviders(t *testing.T) { identityProviders(t, &start(t, option
 func identityProviders(t *testing.T, s *site) {
 	fixtures := readFixtures(t)
 	ran := 0
-	for _, f := range fixtures {
-		if slices.Contains(notYet, f.ID) {
-			continue
-		}
-		ran++
-		t.Run(f.ID, func(t *testing.T) {
-			p, ok := parts[f.ID]
-			if !ok {
-				t.Fatalf("nothing says what %q means: %s", f.ID, f.Expect)
+	t.Run("all", func(t *testing.T) { // ends when all have
+		for _, f := range fixtures {
+			if slices.Contains(notYet, f.ID) {
+				continue
 			}
-			_, c := s.organization(t, f.ID)
-			w := &scene{client: c, t: t, server: s}
-			f.run(w, p)
-		})
-	}
+			ran++
+			t.Run(f.ID, func(t *testing.T) {
+				t.Parallel() // each in an organization of its own
+				p, ok := parts[f.ID]
+				if !ok {
+					t.Fatalf("nothing says what %q means: %s", f.ID, f.Expect)
+				}
+				_, c := s.organization(t, f.ID)
+				w := &scene{client: c, t: t, server: s}
+				f.run(w, p)
+			})
+		}
+	})
 	if ran != fixturesToRun {
 		t.Errorf("%d fixtures ran, want %d", ran, fixturesToRun)
 	}

@@ -98,7 +98,10 @@ func (b *broken) options(o *rehearsal.Options, carrier *ses.Options) {
 	}
 	b.t.Cleanup(func() { b.proxy.Close() })
 	o.Streams, o.DynamoDB = o.DynamoDB, b.proxy.Endpoint
-	o.Stack.Functions["feed"].Streams[0].Retries = 1
+	// The feed tries for as long as it lives to write the log.
+	feed := o.Stack.Functions["feed"]
+	feed.Streams[0].Retries, feed.Timeout = 1, 6*time.Second
+	o.Stack.Functions["feed"] = feed
 	o.Chaos.Fate = func(c lambda.Call) lambda.Fate {
 		is := b.dies[c.Function]
 		return lambda.Fate{Lose: is != nil && is.Load()}
@@ -118,6 +121,7 @@ func (b *broken) options(o *rehearsal.Options, carrier *ses.Options) {
 // bounce and be complained of, functions die until their work is given up, and
 // the table fail, and then reads all that is kept of it outside of the data.
 func TestRehearsalCanary(t *testing.T) {
+	t.Parallel()
 	b := &broken{t: t, dies: map[string]*atomic.Bool{"feed": {}, "discarded": {}}}
 	s, a := rehearseSite(t, b.options)
 	c := s.client("")
@@ -171,6 +175,13 @@ func TestRehearsalCanary(t *testing.T) {
 			return fmt.Errorf("the feed does not fail without the log: %+v", n)
 		}
 		return nil
+	})
+	eventually(t, 20*time.Second, func() error {
+		letters, _, err := a.gatehouse("dead", "list", "--json")
+		if err == nil && strings.TrimSpace(letters) == "[]" {
+			err = fmt.Errorf("what the feed gave up is not among the dead letters")
+		}
+		return err
 	})
 	// And then it takes nothing from anybody.
 	b.refuse(func(body string) bool { return !strings.Contains(body, "DEAD#") })

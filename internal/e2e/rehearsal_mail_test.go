@@ -40,6 +40,7 @@ func (w *within) stands(t *testing.T, id string, want courier.Status) (state cou
 // TestRehearsalCarrier lets SES refuse, answer late, and lose its answers, under
 // the functions as they are released.
 func TestRehearsalCarrier(t *testing.T) {
+	t.Parallel()
 	const refused, late, lost, unheard = "refused@mail.test", "late@mail.test", "lost@mail.test", "unheard@mail.test"
 	s, a := rehearseSite(t, func(o *rehearsal.Options, carrier *ses.Options) {
 		quickly(o, carrier)
@@ -123,6 +124,7 @@ func TestRehearsalCarrier(t *testing.T) {
 // a second, of which none passes there unless the test lets it: each gets one,
 // later.
 func TestRehearsalFlood(t *testing.T) {
+	t.Parallel()
 	const rate, flood = 4, 7 // with the admin's, twice what passes at once
 	begin, passed := time.Now(), new(atomic.Int64)
 	s, a := rehearseSite(t, func(o *rehearsal.Options, carrier *ses.Options) {

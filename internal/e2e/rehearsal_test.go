@@ -15,11 +15,13 @@ func TestRehearsalScripts(t *testing.T) {
 }
 
 func TestRehearsalOkta(t *testing.T) {
+	t.Parallel()
 	s, _ := rehearseSite(t, nil)
 	okta(t, s)
 }
 
 func TestRehearsalIdentityProviders(t *testing.T) {
+	t.Parallel()
 	s, _ := rehearseSite(t, nil)
 	identityProviders(t, s)
 }

@@ -61,8 +61,8 @@ func rehearse(t testing.TB, change func(*rehearsal.Options, *ses.Options)) *rehe
 	account := new(rehearsal.Account)
 	a := &rehearsed{table: name, options: rehearsal.Options{
 		Stack: *stack, Binaries: binaries, Key: strings.Repeat("c0ffee11", 8), DynamoDB: local.Endpoint, Account: account,
-		// A minute of the schedules passes in two seconds.
-		Poll: 20 * time.Millisecond, Clock: 30, NoFreeze: true,
+		// A minute of the schedules passes in six seconds.
+		Poll: 50 * time.Millisecond, Clock: 10, NoFreeze: true,
 	}}
 	carrier := ses.Options{ConfigurationSets: []string{stack.ConfigurationSet}, Types: stack.MatchingEventTypes, Events: account.Put}
 	if change != nil {
