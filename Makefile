@@ -45,7 +45,7 @@ $(FUNCTIONS:%=build-%): build-%:
 
 .PHONY: check
 check: lint ## lint and the quick tests: two minutes at most
-	go test -short -timeout 5m ./...
+	go test -short -p 3 -timeout 5m ./...
 
 .PHONY: test
 test: tools lint ## everything: installs what the tests need, races, crashes, the browser, AWS rehearsed; fifteen minutes at most

@@ -75,6 +75,9 @@ func (p *pair) item(k table.Key) table.Item {
 // TestRepeats holds what a commit answers when tries are lost or refused: the
 // item is written once, and the version is the one that is stored.
 func TestRepeats(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes a quarter of a minute")
+	}
 	t.Parallel()
 	p := through(t, dynamo.Options{})
 	for i, faults := range [][]fake.Fault{

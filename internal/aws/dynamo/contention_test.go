@@ -260,6 +260,9 @@ func added(ctx context.Context, t *dynamo.Table, name string) error {
 // a request has on AWS. Two seconds for each are not enough: that the
 // simulation is hard tells the test that it can fail.
 func TestContention(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes a quarter of a minute")
+	}
 	for _, c := range []struct {
 		name    string
 		clients int
