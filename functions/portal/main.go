@@ -9,7 +9,10 @@ import (
 	"gatehouse/internal/web/portal"
 )
 
-func main() { aws.Run(handler) }
+func main() {
+	go portal.Prepare()
+	aws.Run(handler)
+}
 
 func handler(h *aws.Home) (lambda.Handler, error) {
 	a := h.App()

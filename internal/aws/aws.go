@@ -125,34 +125,56 @@ func open(c aws.Config, endpoint, name string, now func() time.Time, log *slog.L
 	return dynamo.New(dynamo.Client(c, endpoint), name, dynamo.Options{Now: now, Subscriptions: app.Subscriptions(), Log: log})
 }
 
-// Run is main of a function: it opens the home and serves the handler that make
+// Run is main of a function: it opens the home and serves what handler
 // gives, until Lambda ends the environment. What cannot be opened ends the
 // environment at once; Lambda makes a new one for the next call.
-func Run(make func(*Home) (lambda.Handler, error)) {
-	run(Open, make)
+func Run(handler func(*Home) (lambda.Handler, error)) {
+	run(Open, handler)
 }
 
 // RunTable is Run for a function that needs the table alone: there is no key,
 // and no App.
-func RunTable(make func(*Home) (lambda.Handler, error)) {
-	run(func(_ context.Context, o Options) (*Home, error) { return OpenTable(o) }, make)
+func RunTable(handler func(*Home) (lambda.Handler, error)) {
+	run(func(_ context.Context, o Options) (*Home, error) { return OpenTable(o) }, handler)
 }
 
-func run(open func(context.Context, Options) (*Home, error), make func(*Home) (lambda.Handler, error)) {
-	ctx, cancel := context.WithTimeout(context.Background(), 9*time.Second) // of the ten that Lambda gives
+func run(open func(context.Context, Options) (*Home, error), handler func(*Home) (lambda.Handler, error)) {
 	log := newLog(os.Stdout)
 	slog.SetDefault(log) // lambdatask's
-	h, err := open(ctx, Options{Log: log})
-	var handler lambda.Handler
-	if err == nil {
-		handler, err = make(h)
+	// An environment is made because a call waits: it is fetched while the key
+	// and the table are read.
+	o := &opening{done: make(chan struct{})}
+	go func() {
+		defer close(o.done)
+		ctx, cancel := context.WithTimeout(context.Background(), 9*time.Second) // of the ten that Lambda gives
+		defer cancel()
+		h, err := open(ctx, Options{Log: log})
+		if err == nil {
+			o.to, err = handler(h)
+		}
+		if err != nil {
+			log.Error("the function does not start", "error", err.Error())
+			os.Exit(1)
+		}
+	}()
+	lambda.Start(o)
+}
+
+// opening is a handler that is still being made.
+type opening struct {
+	done chan struct{} // closed once it is made
+	to   lambda.Handler
+}
+
+// Invoke waits until the handler is made. If there is no more time for that, it
+// says so, and the next call may find it made.
+func (o *opening) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
+	select {
+	case <-o.done:
+		return o.to.Invoke(ctx, payload)
+	case <-ctx.Done():
+		return nil, fmt.Errorf("wait for the function to start: %w", ctx.Err())
 	}
-	cancel()
-	if err != nil {
-		log.Error("the function does not start", "error", err.Error())
-		os.Exit(1)
-	}
-	lambda.Start(handler)
 }
 
 // The stack, as the command line has to know it, is written down in the table

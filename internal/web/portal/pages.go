@@ -19,6 +19,7 @@ var templateFiles embed.FS
 // rendering, so that no text is put together from pieces.
 type pages struct {
 	words
+	layout func() (*template.Template, error)            // parses once, and is cloned only
 	byName map[string]func() (*template.Template, error) // parses once
 }
 
@@ -37,26 +38,51 @@ func newPages(files map[string]file) map[string]*pages {
 	out := map[string]*pages{}
 	for lang, texts := range catalogues {
 		ps := &pages{words: words{lang: lang, texts: texts}, byName: map[string]func() (*template.Template, error){}}
+		ps.layout = sync.OnceValues(func() (*template.Template, error) {
+			return template.New("layout.html").Funcs(ps.funcs(files)).ParseFS(templateFiles, "templates/layout.html", "templates/partials.html")
+		})
 		for _, name := range plainPages {
-			ps.add(name, files, "layout", "partials")
+			ps.add(name)
 		}
 		for _, name := range listedPages {
-			ps.add(name, files, "layout", "partials", "lists")
+			ps.add(name, "lists")
 		}
 		out[lang] = ps
 	}
 	return out
 }
 
-// add adds a page that is made of its own file and the named ones.
-func (ps *pages) add(page string, files map[string]file, from ...string) {
+// add adds a page that is made of the layout, its own file and the named ones.
+func (ps *pages) add(page string, from ...string) {
 	var names []string
 	for _, name := range append(from, page) {
 		names = append(names, "templates/"+name+".html")
 	}
 	ps.byName[page] = sync.OnceValues(func() (*template.Template, error) {
-		return template.New("layout.html").Funcs(ps.funcs(files)).ParseFS(templateFiles, names...)
+		t, err := ps.layout()
+		if err != nil {
+			return nil, err
+		}
+		if t, err = t.Clone(); err != nil {
+			return nil, err
+		}
+		return t.ParseFS(templateFiles, names...)
 	})
+}
+
+// made holds what pages are made of, which is the same for every portal.
+var made = sync.OnceValues(func() (map[string]file, map[string]*pages) {
+	files := assets()
+	return files, newPages(files)
+})
+
+// Prepare does what the first page would wait for: a function does it while it
+// still waits for others.
+func Prepare() {
+	_, all := made()
+	for _, ps := range all {
+		ps.layout() // an error is told by the first page
+	}
 }
 
 func (ps *pages) execute(w io.Writer, page string, v view) error {

@@ -85,8 +85,7 @@ func New(c Config) (http.Handler, error) {
 		return nil, fmt.Errorf("serve pages: %w", err)
 	}
 	p.origin = originOf(u)
-	p.files = assets()
-	p.pages = newPages(p.files)
+	p.files, p.pages = made()
 	p.routes()
 	return p, nil
 }
