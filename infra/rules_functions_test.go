@@ -2,6 +2,7 @@ package infra
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -93,12 +94,21 @@ var functionRules = []rule{{
 	},
 	plant: []mistake{spoil("FeedLog", nil, "RetentionInDays"), spoil("AccessLog", 3653.0, "RetentionInDays"), spoil("AccessLog", nil, "LogGroupName")},
 }, {
-	name: "nothing but references stands in an environment",
+	name: "nothing but references stands in an environment, and what Go takes of the memory",
 	check: func(h *house) {
 		h.each("AWS::Lambda::Function", func(id string, raw, p map[string]any) {
 			vars, _ := dig(raw, "Properties", "Environment", "Variables").(map[string]any)
 			h.must(len(vars) > 0, "%s has no environment", id)
+			limit, _ := strings.CutSuffix(text(vars["GOMEMLIMIT"]), "MiB")
+			mib, err := strconv.Atoi(limit)
+			memory, _ := p["MemorySize"].(float64)
+			// What is not the heap, and what is allocated past a soft limit, needs a
+			// quarter.
+			h.must(err == nil && float64(mib) <= 0.75*memory, "the heap of %s may have %v of %v MB", id, vars["GOMEMLIMIT"], memory)
 			for name, v := range vars {
+				if name == "GOGC" || name == "GOMEMLIMIT" {
+					continue
+				}
 				_, reference := v.(map[string]any)
 				h.must(reference, "%s of %s is written out", name, id)
 				h.must(strings.HasPrefix(name, "GATEHOUSE_"), "%s has %s", id, name)
@@ -111,6 +121,7 @@ var functionRules = []rule{{
 		spoil("Scim", "0123456789abcdef", "Environment", "Variables", "GATEHOUSE_SECRET"),
 		spoil("Scim", map[string]any{"Fn::Sub": "{{resolve:secretsmanager:${ServerKey}}}"}, "Environment", "Variables", "GATEHOUSE_SECRET"),
 		spoil("Scim", map[string]any{"Ref": "Table"}, "Environment", "Variables", "DEBUG"),
+		spoil("Sweep", "256MiB", "Environment", "Variables", "GOMEMLIMIT"), spoil("Sweep", nil, "Environment", "Variables", "GOMEMLIMIT"),
 		spoil("Discarded", nil, "Environment"),
 	},
 }}
