@@ -21,7 +21,7 @@ import (
 const (
 	marker     = "GATEHOUSE"
 	markerHead = "gatehouse store\nschema "
-	schema     = "1"
+	schema     = "2"
 )
 
 // openFolder takes the folder and opens the engine in it.
@@ -219,6 +219,7 @@ func (t *Table) openFailed(err error) error {
 // engineOptions are those of every opening.
 func (t *Table) engineOptions() *engine.Options {
 	o := &engine.Options{
+		Comparer:            comparer,
 		MaxManifestFileSize: 1 << 20, // it is read as a whole to be checked
 		FS:                  t.fs,
 		Lock:                t.lock,

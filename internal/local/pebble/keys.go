@@ -1,6 +1,7 @@
 package pebble
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"strings"
@@ -82,6 +83,38 @@ func successor(prefix []byte) []byte {
 			return b[:i+1]
 		}
 	}
+}
+
+// prefixSort is how much of a sort key belongs to an item's prefix: the length of
+// an id, so that a user and what stands under them, "<user>#M#<group>", have one
+// prefix, by which filters tell tables that hold nothing of the user.
+const prefixSort = 26
+
+// comparer orders keys by their bytes, as the engine's own does, and splits them
+// for the filters.
+var comparer = func() *engine.Comparer {
+	c := *engine.DefaultComparer
+	c.Name = "gatehouse.items"
+	c.Split = split
+	c.ImmediateSuccessor = func(dst, prefix []byte) []byte {
+		if next := append(dst, prefix...); split(append(next, 0)) == len(prefix)+1 {
+			return append(next, 0)
+		}
+		return append(dst, successor(prefix)...)
+	}
+	return &c
+}()
+
+// split returns the length of a key's prefix.
+func split(key []byte) int {
+	if len(key) == 0 || key[0] != itemSpace {
+		return len(key)
+	}
+	nul := bytes.IndexByte(key, 0)
+	if nul < 0 {
+		return len(key)
+	}
+	return min(len(key), nul+1+prefixSort)
 }
 
 // read returns the item under the key, the zero Item if there is none.

@@ -236,8 +236,11 @@ func (t *Table) page(ctx context.Context, part string, r table.Range, n int) (it
 	}
 	size := 0
 	first, next := it.First, it.Next
-	if r.Descending {
+	switch {
+	case r.Descending:
 		first, next = it.Last, it.Prev
+	case len(r.Prefix) >= prefixSort: // all of it has one prefix
+		first = func() bool { return it.SeekPrefixGE(lower) }
 	}
 	skip := 1 + len(part) + 1
 	for ok := first(); ok; ok = next() {
