@@ -31,15 +31,18 @@ func (c *call) matchUsers(l *listing) error {
 		return err
 	}
 	if indexed {
+		name, byName := namesUser(l.filter)
 		for _, id := range ids {
 			u, err := c.dir.User(ctx, string(id), groups)
 			if fault.Is(err, fault.NotFound) {
 				continue // deleted since the index was read
 			}
-			if err != nil {
-				return err
+			if err == nil && byName {
+				err = c.matchName(l, &u, name)
+			} else if err == nil {
+				err = c.matchUser(l, &u, groups, nil)
 			}
-			if err := c.matchUser(l, &u, groups, nil); err != nil {
+			if err != nil {
 				return err
 			}
 		}
@@ -80,6 +83,31 @@ func (c *call) matchUser(l *listing, u *roster.User, groups bool, room []byte) e
 	} else {
 		l.add(l.projection.Apply(v).Append(nil))
 	}
+	return nil
+}
+
+// namesUser returns the name if the filter is `userName eq` and nothing else,
+// with which every directory begins whatever it does to a user.
+func namesUser(b *filter.Bound) (name string, only bool) {
+	eq := b.Equalities()
+	if len(eq) != 1 || eq[0].Path != "userName" || !b.Exact() {
+		return "", false
+	}
+	return eq[0].Value, true
+}
+
+// matchName is matchUser for that filter, without the user as a tree. The name
+// is compared because it may have changed since the index was read.
+func (c *call) matchName(l *listing, u *roster.User, name string) error {
+	has, _ := value.PeekText(u.Raw, "userName")
+	if identity.Fold(has) != identity.Fold(name) || !l.found() {
+		return nil
+	}
+	b, err := c.renderUser(u, l.projection)
+	if err != nil {
+		return err
+	}
+	l.add(b)
 	return nil
 }
 
