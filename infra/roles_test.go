@@ -251,6 +251,9 @@ func (w *stage) secretOf(address string) string {
 // the template gives its function, and then asks that no partition was named
 // for nothing.
 func TestRolesSuffice(t *testing.T) {
+	if testing.Short() {
+		t.Skip("goes through everything that functions do")
+	}
 	w := newStage(t)
 	ctx := t.Context()
 	op := &app.Operator{App: w.product(w.mem)}
