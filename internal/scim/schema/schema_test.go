@@ -110,8 +110,8 @@ func TestRenderedSchemasHoldNoNulls(t *testing.T) {
 		}
 	}
 	ext := schema.User.Value("").Get("schemaExtensions").Elements()
-	if len(ext) != 1 || ext[0].Get("schema").Text() != schema.EnterpriseURN || ext[0].Get("required").Bool() {
-		t.Errorf("the extensions of User are %v, want the enterprise one, optional", ext)
+	if len(ext) != 2 || ext[0].Get("schema").Text() != schema.EnterpriseURN || ext[0].Get("required").Bool() || ext[1].Get("schema").Text() != schema.ProductURN || ext[1].Get("required").Bool() {
+		t.Errorf("the extensions of User are %v, want the enterprise one and the products, both optional", ext)
 	}
 }
 
