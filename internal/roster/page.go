@@ -86,7 +86,8 @@ type place struct {
 	total  int
 	bucket string // up to four hexadecimal digits; empty: the beginning
 	skip   int
-	none   bool // nothing is to be read
+	after  string // in place of bucket: behind this sort key
+	none   bool   // nothing is to be read
 }
 
 func (r Roster) place(ctx context.Context, kind string, c identity.Connection, start, count int) (place, error) {
@@ -224,7 +225,10 @@ func (r Roster) itemsFrom(ctx context.Context, part func(identity.Connection, st
 			return
 		}
 		n, after := 0, ""
-		if p.bucket != "" {
+		switch {
+		case p.after != "":
+			n, after = hexValue(p.after[len(c)]), p.after
+		case p.bucket != "":
 			n, after = hexValue(p.bucket[0]), string(c)+p.bucket
 		}
 		want, resources, items := count+p.skip, 0, 0
