@@ -2,47 +2,42 @@ package roster
 
 import (
 	"context"
-	"fmt"
-	"iter"
 
 	"gatehouse/internal/identity"
 )
 
-// UsersAfter yields the connection's users whose ids follow the given one, at
-// most count of them, with memberships, in the order of ids; the empty id comes
+// UsersAfter returns up to count of the connection's users whose ids follow the
+// given one, in the order of ids, and whether there are more; the empty id comes
 // before all. The user of the id need not exist (any more), so who goes on behind
 // the last one seen meets everybody else once, whoever comes and goes meanwhile,
-// and the cost does not depend on how far on that is.
-func (r Roster) UsersAfter(ctx context.Context, c identity.Connection, id identity.User, count int) iter.Seq2[User, error] {
+// and the cost does not depend on how far on that is. A count of zero gives none,
+// and no more.
+func (r Roster) UsersAfter(ctx context.Context, c identity.Connection, id identity.User, count int, withGroups bool) (users []User, more bool, err error) {
 	if count <= 0 {
-		return func(func(User, error) bool) {}
+		return nil, false, nil
 	}
-	return r.usersFrom(ctx, c, behind(string(id)), count)
+	users, err = r.users(ctx, c, behind(string(id)), count+1, withGroups)
+	if more = len(users) > count; more {
+		users = users[:count]
+	}
+	return users, more, err
 }
 
-// GroupsAfter returns up to count of the connection's groups whose ids follow the
-// given one, with their headers, in the order of ids, and whether there are more.
-// It returns none only where none follow.
+// GroupsAfter is UsersAfter for groups, with their headers. It gives none only
+// where none follow.
 func (r Roster) GroupsAfter(ctx context.Context, c identity.Connection, id identity.Group, count int) (groups []Group, more bool, err error) {
 	for count > 0 && len(groups) == 0 {
-		var ids []identity.Group
-		more = false
-		for it, err := range r.itemsFrom(ctx, r.groupPart, c, behind(string(id)), count) {
-			if err != nil {
-				return nil, false, fmt.Errorf("list groups: %w", err)
-			}
-			if more = len(ids) == count; more {
-				break
-			}
-			ids = append(ids, identity.Group(it.Sort))
+		ids, err := r.groupIDs(ctx, c, behind(string(id)), count+1)
+		if err != nil || len(ids) == 0 {
+			return nil, false, err
 		}
-		if len(ids) == 0 {
-			break
+		if more = len(ids) > count; more {
+			ids = ids[:count]
 		}
 		// Those that are deleted between the two reads are left out; where that is
 		// all of them, the next ones are looked at.
 		if groups, err = r.GroupsOf(ctx, ids...); err != nil || !more {
-			return groups, more, err
+			return groups, false, err
 		}
 		id = ids[len(ids)-1]
 	}

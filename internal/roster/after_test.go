@@ -16,12 +16,16 @@ func TestAfter(t *testing.T) {
 	const c, other, none = identity.Connection("abcde"), identity.Connection("abcdf"), identity.Connection("abcdg")
 	people(t, tab, r, other, 40)
 	users, groups := people(t, tab, r, c, 300)
-	read := func(c identity.Connection, after string, count int) (u []identity.User, g []identity.Group, more bool) {
-		for user, err := range r.UsersAfter(t.Context(), c, identity.User(after), count) {
-			if err != nil {
-				t.Fatal(err)
-			}
+	read := func(c identity.Connection, after string, count int) (u []identity.User, g []identity.Group, moreUsers, more bool) {
+		list, moreUsers, err := r.UsersAfter(t.Context(), c, identity.User(after), count, count%2 == 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, user := range list {
 			u = append(u, user.ID)
+			if want, err := r.User(t.Context(), user.ID, count%2 == 0); err != nil || !slices.Equal(user.Groups, want.Groups) || user.ViewTag() != want.ViewTag() {
+				t.Errorf("%s comes with groups %v, tag %s; want %v, %s (%v)", user.ID, user.Groups, user.ViewTag(), want.Groups, want.ViewTag(), err)
+			}
 		}
 		found, more, err := r.GroupsAfter(t.Context(), c, identity.Group(after), count)
 		if err != nil {
@@ -30,27 +34,27 @@ func TestAfter(t *testing.T) {
 		for _, group := range found {
 			g = append(g, group.ID)
 		}
-		return u, g, more
+		return u, g, moreUsers, more
 	}
 	rng := rand.New(rand.NewPCG(1, 2))
 	for i := range 200 {
 		// Behind a user, a group, or an id that nobody has.
 		after := [...]string{"", string(users[rng.IntN(300)]), string(groups[rng.IntN(300)]), string(identity.MintUser(c))}[i%4]
 		count := rng.IntN(120)
-		u, g, more := read(c, after, count)
+		u, g, moreUsers, more := read(c, after, count)
 		at, _ := slices.BinarySearch(users, identity.User(after+"~"))
 		gat, _ := slices.BinarySearch(groups, identity.Group(after+"~"))
 		if after == "" {
 			at, gat = 0, 0
 		}
-		if want := users[at:min(len(users), at+count)]; !slices.Equal(u, want) {
-			t.Errorf("%d users after %q = %v, want %v", count, after, u, want)
+		if want := users[at:min(len(users), at+count)]; !slices.Equal(u, want) || moreUsers != (count > 0 && at+count < len(users)) {
+			t.Errorf("%d users after %q = %v, more: %t; want %v", count, after, u, moreUsers, want)
 		}
 		if want := groups[gat:min(len(groups), gat+count)]; !slices.Equal(g, want) || more != (count > 0 && gat+count < len(groups)) {
 			t.Errorf("%d groups after %q = %v, more: %t; want %v", count, after, g, more, want)
 		}
 	}
-	if u, g, more := read(none, "", 10); u != nil || g != nil || more {
+	if u, g, moreUsers, more := read(none, "", 10); u != nil || g != nil || moreUsers || more {
 		t.Errorf("a connection without anybody lists %v and %v", u, g)
 	}
 }
@@ -72,10 +76,11 @@ func TestAfterWhileOthersComeAndGo(t *testing.T) {
 	after, page := identity.User(""), 0
 	for {
 		n := 0
-		for u, err := range r.UsersAfter(t.Context(), c, after, 7) {
-			if err != nil {
-				t.Fatal(err)
-			}
+		met, _, err := r.UsersAfter(t.Context(), c, after, 7, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, u := range met {
 			seen[u.ID]++
 			after = u.ID
 			n++

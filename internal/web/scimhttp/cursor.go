@@ -3,8 +3,6 @@ package scimhttp
 import (
 	"crypto/subtle"
 	"encoding/base64"
-	"encoding/binary"
-	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -119,16 +117,11 @@ func (c *call) mac(list, place string) string {
 
 // next returns the cursor for the page that begins at the place.
 func (c *call) next(page paging, at place) string {
-	b := binary.AppendVarint(nil, c.h.Now().Add(cursorTimeout).Unix())
-	b = binary.AppendVarint(b, int64(page.asked))
-	b = binary.AppendUvarint(b, uint64(at.part))
-	b = binary.AppendUvarint(b, uint64(at.offset))
+	words := []string{strconv.FormatInt(c.h.Now().Add(cursorTimeout).Unix(), 36), strconv.Itoa(page.asked), strconv.Itoa(at.part), strconv.Itoa(at.offset)}
 	for _, a := range at.anchors {
-		for _, s := range []string{a.id, a.mark} {
-			b = append(append(b, byte(len(s))), s...)
-		}
+		words = append(words, a.id, a.mark)
 	}
-	text := base64.RawURLEncoding.EncodeToString(b)
+	text := base64.RawURLEncoding.EncodeToString([]byte(strings.Join(words, " ")))
 	return text + c.mac(page.list, text)
 }
 
@@ -138,47 +131,26 @@ func (c *call) open(page paging, cursor string) (place, error) {
 	if at <= 0 || subtle.ConstantTimeCompare([]byte(c.mac(page.list, cursor[:at])), []byte(cursor[at:])) != 1 {
 		return place{}, errCursor()
 	}
-	// From here on it is what next wrote.
-	b, err := base64.RawURLEncoding.DecodeString(cursor[:at])
-	if err != nil {
+	// From here on it is what next wrote, though perhaps not that of this program.
+	text, err := base64.RawURLEncoding.DecodeString(cursor[:at])
+	words := strings.Split(string(text), " ")
+	if err != nil || len(words) < 4 {
 		return place{}, errCursor()
 	}
-	until, b := varint(b)
-	asked, b := varint(b)
-	part, b := uvarint(b)
-	offset, b := uvarint(b)
-	to := place{part: part, offset: offset}
-	for len(b) > 0 {
-		var a anchor
-		a.id, b = text(b)
-		a.mark, b = text(b)
-		to.anchors = append(to.anchors, a)
-	}
+	until, _ := strconv.ParseInt(words[0], 36, 64)
 	if c.h.Now().Unix() > until {
 		return place{}, fault.New(fault.Invalid, fault.ExpiredCursor, "The cursor has expired: cursors are good for %d seconds. Begin again with an empty one.", int(cursorTimeout/time.Second))
 	}
-	if int(asked) != page.asked {
+	if words[1] != strconv.Itoa(page.asked) {
 		return place{}, fault.New(fault.Invalid, fault.InvalidCount, "`count` has to be the one of the first page.")
 	}
-	return to, nil
-}
-
-func varint(b []byte) (int64, []byte) {
-	v, n := binary.Varint(b)
-	return v, b[max(n, 0):]
-}
-
-func uvarint(b []byte) (int, []byte) {
-	v, n := binary.Uvarint(b)
-	return int(v & math.MaxInt64), b[max(n, 0):]
-}
-
-func text(b []byte) (string, []byte) {
-	if len(b) == 0 || len(b) <= int(b[0]) {
-		return "", nil
+	var to place
+	to.part, _ = strconv.Atoi(words[2])
+	to.offset, _ = strconv.Atoi(words[3])
+	for words = words[4:]; len(words) > 1; words = words[2:] {
+		to.anchors = append(to.anchors, anchor{words[0], words[1]})
 	}
-	n := 1 + int(b[0])
-	return string(b[1:n]), b[n:]
+	return to, nil
 }
 
 // appendPage renders a ListResponse: by index with startIndex, by cursor with

@@ -196,16 +196,20 @@ func (l *listing) room() int {
 	return l.count - len(l.resources)
 }
 
-// begin returns the id behind which this part of the page begins, and false
-// where all of the part stands before the page.
-func (l *listing) begin(part int) (after string, ok bool) {
+// begin counts n resources of a type, and returns the id behind which those of
+// the page begin; false where none of them can be on it.
+func (l *listing) begin(t *listed, n int) (after string, some bool) {
+	l.total += n
 	switch {
-	case part < l.from.part:
+	case t.part < l.from.part || n == 0:
 		return "", false
-	case part == l.from.part:
-		return l.from.after(), true
+	case l.room() == 0:
+		l.more = true // the page is full, and they follow it
+		return "", false
+	case t.part == l.from.part:
+		after = l.from.after()
 	}
-	return "", true
+	return after, true
 }
 
 // userPage lists users that no filter chooses: the counters tell how many there
@@ -213,40 +217,36 @@ func (l *listing) begin(part int) (after string, ok bool) {
 func (c *call) userPage(l *listing, t *listed) error {
 	ctx, conn := c.r.Context(), c.dir.Connection().ID
 	groups := t.projection.Wants("groups")
-	add := func(u *roster.User) (bool, error) {
-		if !groups {
-			u.Groups = nil
-		}
-		b, err := c.renderUser(u, t.projection)
-		return err == nil && l.add(b, behind(t.part, string(u.ID))), err
-	}
+	var users []roster.User
 	if !l.cursor {
 		page, err := c.dir.Roster.UserPage(ctx, conn, max(1, l.start-l.total), l.room(), groups)
-		l.total += page.Total
-		for i := 0; err == nil && i < len(page.Resources) && !l.full; i++ {
-			_, err = add(&page.Resources[i])
-		}
-		return err
-	}
-	n, err := c.dir.Roster.Total(ctx, conn)
-	if err != nil {
-		return err
-	}
-	l.total += n
-	after, ok := l.begin(t.part)
-	if !ok || l.count == 0 {
-		return nil
-	}
-	for u, err := range c.dir.Roster.UsersAfter(ctx, conn, identity.User(after), l.room()+1) {
 		if err != nil {
 			return err
 		}
-		if l.room() == 0 {
-			l.more = true
+		l.total += page.Total
+		users = page.Resources
+	} else {
+		n, err := c.dir.Roster.Total(ctx, conn)
+		if err != nil {
+			return err
+		}
+		after, some := l.begin(t, n)
+		if !some {
 			return nil
 		}
-		if fits, err := add(&u); err != nil || !fits {
+		var more bool
+		if users, more, err = c.dir.Roster.UsersAfter(ctx, conn, identity.User(after), l.room(), groups); err != nil {
 			return err
+		}
+		l.more = l.more || more
+	}
+	for i := range users {
+		b, err := c.renderUser(&users[i], t.projection)
+		if err != nil {
+			return err
+		}
+		if !l.add(b, behind(t.part, string(users[i].ID))) {
+			break
 		}
 	}
 	return nil
@@ -255,41 +255,34 @@ func (c *call) userPage(l *listing, t *listed) error {
 func (c *call) groupPage(l *listing, t *listed) error {
 	ctx, conn := c.r.Context(), c.dir.Connection().ID
 	var groups []roster.Group
-	switch {
-	case !l.cursor:
+	if !l.cursor {
 		page, err := c.dir.Roster.GroupPage(ctx, conn, max(1, l.start-l.total), l.room())
 		if err != nil {
 			return err
 		}
-		groups = page.Resources
 		l.total += page.Total
-	default:
+		groups = page.Resources
+	} else {
 		n, err := c.dir.Roster.GroupTotal(ctx, conn)
 		if err != nil {
 			return err
 		}
-		l.total += n
-		after, ok := l.begin(t.part)
-		if !ok || l.count == 0 {
+		after, some := l.begin(t, n)
+		if !some {
 			return nil
 		}
-		// Behind a full page one is looked for, to know whether there is more.
 		var more bool
-		if groups, more, err = c.dir.Roster.GroupsAfter(ctx, conn, identity.Group(after), max(1, l.room())); err != nil {
+		if groups, more, err = c.dir.Roster.GroupsAfter(ctx, conn, identity.Group(after), l.room()); err != nil {
 			return err
-		}
-		if l.room() == 0 {
-			more, groups = len(groups) > 0, nil
 		}
 		l.more = l.more || more
 	}
 	for i := range groups {
-		g := &groups[i]
-		b, err := c.renderGroup(g, t.projection)
+		b, err := c.renderGroup(&groups[i], t.projection)
 		if err != nil {
 			return err
 		}
-		if !l.add(b, behind(t.part, string(g.ID))) {
+		if !l.add(b, behind(t.part, string(groups[i].ID))) {
 			break
 		}
 	}
