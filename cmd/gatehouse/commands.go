@@ -79,7 +79,7 @@ type connectionCreateCmd struct {
 	Name           string `required:"" help:"Name, as admins know it."`
 	Dialect        string `help:"How its client speaks: compat, strict or interop." default:"compat"`
 	NoWelcome      bool   `help:"Its users get no welcome email."`
-	PlainDiscovery bool   `help:"Discovery tells what RFC 7643 and RFC 7644 know, without pagination by cursor and Okta's types: for clients that refuse what they do not know."`
+	PlainDiscovery bool   `help:"Discovery tells what RFC 7643 and RFC 7644 know, without pagination by cursor, products and Okta's types: for clients that refuse what they do not know."`
 	Expires        string `help:"Lifetime of the credential, such as 8760h. Default: until it is revoked."`
 }
 

@@ -31,7 +31,7 @@ func assignable(urn, name, word string) *Schema {
 	return &Schema{
 		ID:          urn,
 		Name:        name,
-		Okta:        true,
+		Extra:       true,
 		Description: "What a directory may read of each " + word + " before it gives it to users",
 		Attributes: []Attribute{
 			{Name: "displayName", Type: String, Required: true, Mutability: ReadOnly, Description: "The name that people are shown."},

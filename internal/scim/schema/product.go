@@ -9,6 +9,7 @@ const ProductURN = "urn:gatehouse:params:scim:schemas:extension:product:2.0:User
 var productSchema = &Schema{
 	ID:          ProductURN,
 	Name:        "ProductUser",
+	Extra:       true,
 	Description: "The products that a user may use",
 	Attributes: []Attribute{
 		{Name: "products", Type: Complex, MultiValued: true, Mutability: ReadOnly, Returned: Request,

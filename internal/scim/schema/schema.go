@@ -86,7 +86,7 @@ type Schema struct {
 	Description string
 	Attributes  []Attribute
 	Aliases     []string // URNs of other editions that Compat takes for this one
-	Okta        bool     // of Okta's making; no other client looks for it
+	Extra       bool     // neither RFC 7643 nor RFC 7644 knows it
 }
 
 // Extension is a schema that a resource type takes beside its own.

@@ -350,7 +350,8 @@ func TestPlainDiscovery(t *testing.T) {
 	}
 	w.get("/ServiceProviderConfig").lacks("pagination").is("sort.supported", "true")
 	w.get("/ResourceTypes").is("totalResults", "2")
-	w.get("/Schemas").is("totalResults", "4")
+	w.get("/Schemas").is("totalResults", "3")
+	w.get("/ResourceTypes/User").is("schemaExtensions", `[{"schema":"`+enterprise+`","required":false}]`)
 	w.get("/ResourceTypes/Role").refused(404, "")
 	w.get("/Schemas/urn:okta:scim:schemas:core:1.0:Role").refused(404, "")
 	w.get("/Users?cursor=").want(200).lacks("startIndex") // what is not told works all the same

@@ -35,16 +35,16 @@ func (c *call) discovery(parts []string) error {
 		return c.send(http.StatusOK, c.h.config(c.plain()).Append(nil))
 	case "ResourceTypes":
 		for _, rt := range schema.All() {
-			if c.plain() && rt.Schema.Okta {
+			if c.plain() && rt.Schema.Extra {
 				continue
 			}
 			if single == "" || strings.EqualFold(single, rt.Name) {
-				all = append(all, rt.Value(c.h.base))
+				all = append(all, rt.Value(c.h.base, c.plain()))
 			}
 		}
 	case "Schemas":
 		for _, s := range schema.Schemas() {
-			if c.plain() && s.Okta {
+			if c.plain() && s.Extra {
 				continue
 			}
 			if single == "" || strings.EqualFold(single, s.ID) {
