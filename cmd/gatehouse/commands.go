@@ -65,25 +65,27 @@ func orgText(o app.OrgAnswer) string {
 }
 
 type connectionCmd struct {
-	Create  connectionCreateCmd  `cmd:"" help:"Make a connection and its first credential."`
-	List    connectionListCmd    `cmd:"" help:"List an organization's connections, with credentials and their last use."`
-	Rotate  connectionRotateCmd  `cmd:"" help:"Issue another credential. The newest two are good; older ones end."`
-	Revoke  connectionRevokeCmd  `cmd:"" help:"End a credential, or all of a connection's."`
-	Welcome connectionWelcomeCmd `cmd:"" help:"Switch the welcome emails of a connection's future users on or off."`
+	Create    connectionCreateCmd    `cmd:"" help:"Make a connection and its first credential."`
+	List      connectionListCmd      `cmd:"" help:"List an organization's connections, with credentials and their last use."`
+	Rotate    connectionRotateCmd    `cmd:"" help:"Issue another credential. The newest two are good; older ones end."`
+	Revoke    connectionRevokeCmd    `cmd:"" help:"End a credential, or all of a connection's."`
+	Welcome   connectionWelcomeCmd   `cmd:"" help:"Switch the welcome emails of a connection's future users on or off."`
+	Discovery connectionDiscoveryCmd `cmd:"" help:"Choose what a connection's client is told by SCIM discovery."`
 }
 
 type connectionCreateCmd struct {
 	at
-	Org       string `required:"" help:"Id or address of the organization."`
-	Name      string `required:"" help:"Name, as admins know it."`
-	Dialect   string `help:"How its client speaks: compat, strict or interop." default:"compat"`
-	NoWelcome bool   `help:"Its users get no welcome email."`
-	Expires   string `help:"Lifetime of the credential, such as 8760h. Default: until it is revoked."`
+	Org            string `required:"" help:"Id or address of the organization."`
+	Name           string `required:"" help:"Name, as admins know it."`
+	Dialect        string `help:"How its client speaks: compat, strict or interop." default:"compat"`
+	NoWelcome      bool   `help:"Its users get no welcome email."`
+	PlainDiscovery bool   `help:"Discovery tells what RFC 7643 and RFC 7644 know, without pagination by cursor, products and Okta's types: for clients that refuse what they do not know."`
+	Expires        string `help:"Lifetime of the credential, such as 8760h. Default: until it is revoked."`
 }
 
 func (c *connectionCreateCmd) Run(ctx context.Context, all *cli, out io.Writer) error {
 	return do(ctx, all, c.at, out, "connection create",
-		app.ConnectionCreate{Org: c.Org, Name: c.Name, Dialect: c.Dialect, NoWelcome: c.NoWelcome, Expires: c.Expires}, credentialText)
+		app.ConnectionCreate{Org: c.Org, Name: c.Name, Dialect: c.Dialect, NoWelcome: c.NoWelcome, PlainDiscovery: c.PlainDiscovery, Expires: c.Expires}, credentialText)
 }
 
 func credentialText(a app.CredentialAnswer) string {
@@ -164,6 +166,20 @@ func (c *connectionWelcomeCmd) Run(ctx context.Context, all *cli, out io.Writer)
 	return do(ctx, all, c.at, out, "connection welcome",
 		app.ConnectionArgs{Org: c.Org, Connection: c.Connection, Welcome: c.Welcome}, func(app.Done) string {
 			return "Welcome emails of future users are " + c.Welcome + ".\n"
+		})
+}
+
+type connectionDiscoveryCmd struct {
+	at
+	Org        string `required:"" help:"Id or address of the organization."`
+	Connection string `required:"" help:"Id of the connection."`
+	Discovery  string `arg:"" enum:"full,plain" help:"full: all that there is. plain: what RFC 7643 and RFC 7644 know, for clients that refuse anything else."`
+}
+
+func (c *connectionDiscoveryCmd) Run(ctx context.Context, all *cli, out io.Writer) error {
+	return do(ctx, all, c.at, out, "connection discovery",
+		app.ConnectionArgs{Org: c.Org, Connection: c.Connection, Discovery: c.Discovery}, func(app.Done) string {
+			return "Discovery is " + c.Discovery + ".\n"
 		})
 }
 

@@ -43,18 +43,20 @@ type (
 		Admin  string `json:"admin,omitempty"` // id of the invited admin
 	}
 	ConnectionCreate struct {
-		Org       string `json:"org"` // id or address
-		Name      string `json:"name"`
-		Dialect   string `json:"dialect,omitempty"`
-		NoWelcome bool   `json:"noWelcome,omitempty"`
-		Expires   string `json:"expires,omitempty"` // lifetime of the credential, "8760h"
+		Org            string `json:"org"` // id or address
+		Name           string `json:"name"`
+		Dialect        string `json:"dialect,omitempty"`
+		NoWelcome      bool   `json:"noWelcome,omitempty"`
+		PlainDiscovery bool   `json:"plainDiscovery,omitempty"`
+		Expires        string `json:"expires,omitempty"` // lifetime of the credential, "8760h"
 	}
 	ConnectionArgs struct {
 		Org        string `json:"org"`
 		Connection string `json:"connection"`
 		Credential string `json:"credential,omitempty"`
 		Expires    string `json:"expires,omitempty"`
-		Welcome    string `json:"welcome,omitempty"` // "on" or "off"
+		Welcome    string `json:"welcome,omitempty"`   // "on" or "off"
+		Discovery  string `json:"discovery,omitempty"` // "full" or "plain"
 	}
 	CredentialAnswer struct {
 		Org        string `json:"org"`
@@ -65,14 +67,15 @@ type (
 		SignIn     string `json:"signIn"`
 	}
 	ConnectionAnswer struct {
-		Org         string           `json:"org"`
-		Connection  string           `json:"connection"`
-		Name        string           `json:"name"`
-		Dialect     string           `json:"dialect"`
-		NoWelcome   bool             `json:"noWelcome"`
-		Users       int              `json:"users"`
-		Groups      int              `json:"groups"`
-		Credentials []CredentialView `json:"credentials"`
+		Org            string           `json:"org"`
+		Connection     string           `json:"connection"`
+		Name           string           `json:"name"`
+		Dialect        string           `json:"dialect"`
+		NoWelcome      bool             `json:"noWelcome"`
+		PlainDiscovery bool             `json:"plainDiscovery"`
+		Users          int              `json:"users"`
+		Groups         int              `json:"groups"`
+		Credentials    []CredentialView `json:"credentials"`
 	}
 	CredentialView struct {
 		ID       string    `json:"id"`
@@ -110,6 +113,8 @@ func (op *Operator) Do(ctx context.Context, name string, args json.RawMessage) (
 		return run(ctx, args, op.connectionRevoke)
 	case "connection welcome":
 		return run(ctx, args, op.connectionWelcome)
+	case "connection discovery":
+		return run(ctx, args, op.connectionDiscovery)
 	case "dead list":
 		return run(ctx, args, op.deadList)
 	case "dead replay":
@@ -206,7 +211,7 @@ func (op *Operator) connectionCreate(ctx context.Context, in ConnectionCreate) (
 	if err != nil {
 		return nil, err
 	}
-	c, err := op.App.Orgs.CreateConnection(ctx, o, org.Connection{Name: in.Name, Dialect: in.Dialect, SuppressWelcome: in.NoWelcome})
+	c, err := op.App.Orgs.CreateConnection(ctx, o, org.Connection{Name: in.Name, Dialect: in.Dialect, SuppressWelcome: in.NoWelcome, PlainDiscovery: in.PlainDiscovery})
 	if err != nil {
 		return nil, err
 	}
@@ -234,7 +239,7 @@ func (op *Operator) connectionList(ctx context.Context, in ConnectionArgs) (any,
 	r := op.App.Provision.Roster(o)
 	out := []ConnectionAnswer{}
 	for _, c := range all {
-		ans := ConnectionAnswer{Org: string(o.ID), Connection: string(c.ID), Name: c.Name, Dialect: c.Dialect, NoWelcome: c.SuppressWelcome, Credentials: []CredentialView{}}
+		ans := ConnectionAnswer{Org: string(o.ID), Connection: string(c.ID), Name: c.Name, Dialect: c.Dialect, NoWelcome: c.SuppressWelcome, PlainDiscovery: c.PlainDiscovery, Credentials: []CredentialView{}}
 		if ans.Users, err = r.Total(ctx, c.ID); err != nil {
 			return nil, err
 		}
@@ -303,6 +308,20 @@ func (op *Operator) connectionWelcome(ctx context.Context, in ConnectionArgs) (a
 		return nil, fault.New(fault.Invalid, "", "Welcome emails are switched on or off.")
 	}
 	if err := op.App.Orgs.SetWelcome(ctx, o, identity.Connection(in.Connection), in.Welcome == "off"); err != nil {
+		return nil, err
+	}
+	return Done{true}, nil
+}
+
+func (op *Operator) connectionDiscovery(ctx context.Context, in ConnectionArgs) (any, error) {
+	o, err := op.App.Orgs.Find(ctx, in.Org)
+	if err != nil {
+		return nil, err
+	}
+	if in.Discovery != "full" && in.Discovery != "plain" {
+		return nil, fault.New(fault.Invalid, "", "Discovery is full or plain.")
+	}
+	if err := op.App.Orgs.SetDiscovery(ctx, o, identity.Connection(in.Connection), in.Discovery == "plain"); err != nil {
 		return nil, err
 	}
 	return Done{true}, nil

@@ -90,8 +90,10 @@ func TestAnOperatorsDay(t *testing.T) {
 	}
 	c.Welcome = "on"
 	must("connection welcome", c)
+	c.Discovery = "plain"
+	must("connection discovery", c)
 	list := must("connection list", app.ConnectionArgs{Org: "acme-gmbh"})["list"].([]any)
-	if len(list) != 1 || list[0].(map[string]any)["noWelcome"] != false || len(list[0].(map[string]any)["credentials"].([]any)) != 3 {
+	if len(list) != 1 || list[0].(map[string]any)["noWelcome"] != false || list[0].(map[string]any)["plainDiscovery"] != true || len(list[0].(map[string]any)["credentials"].([]any)) != 3 {
 		t.Errorf("connection list answers %v", list)
 	}
 	if text := fmt.Sprint(list); strings.Contains(text, third["token"].(string)) || strings.Contains(text, secret.Hash(third["token"].(string))) {
@@ -132,6 +134,8 @@ func TestCommandsRefuse(t *testing.T) {
 		{"connection revoke", app.ConnectionArgs{Org: "example", Connection: "zzzzz"}, fault.NotFound},
 		{"connection welcome", app.ConnectionArgs{Org: "example", Connection: conn, Welcome: "maybe"}, fault.Invalid},
 		{"connection welcome", app.ConnectionArgs{Org: "example", Connection: "\x00", Welcome: "on"}, fault.NotFound},
+		{"connection discovery", app.ConnectionArgs{Org: "example", Connection: conn, Discovery: "maybe"}, fault.Invalid},
+		{"connection discovery", app.ConnectionArgs{Org: "example", Connection: "\x00", Discovery: "full"}, fault.NotFound},
 	} {
 		if _, err := do(t, op, c.name, c.args); !fault.Is(err, c.kind) {
 			t.Errorf("%s %+v = %v, want it refused as %v", c.name, c.args, err, c.kind)

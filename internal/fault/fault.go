@@ -46,6 +46,10 @@ const (
 	InvalidVers   = "invalidVers"
 	Sensitive     = "sensitive"
 
+	InvalidCursor = "invalidCursor" // these three are RFC 9865's, table 3
+	ExpiredCursor = "expiredCursor"
+	InvalidCount  = "invalidCount"
+
 	Stale    = "stale"    // a precondition names a version that is no longer current (412)
 	TooLarge = "tooLarge" // larger than what is taken (413)
 	Full     = "full"     // the store has no room (507)

@@ -79,6 +79,7 @@ type Connection struct {
 	Name            string              `json:"name"`
 	Dialect         string              `json:"dialect"`         // "compat", "strict" or "interop"
 	SuppressWelcome bool                `json:"suppressWelcome"` // its users get no welcome email
+	PlainDiscovery  bool                `json:"plainDiscovery"`  // discovery tells what RFC 7643 and 7644 know, and nothing else
 	Created         time.Time           `json:"created"`
 }
 
@@ -336,6 +337,18 @@ func (s *Store) Connections(ctx context.Context, o *Org) ([]Connection, error) {
 // SetWelcome turns the welcome emails of a connection on or off, for users that
 // join from now on.
 func (s *Store) SetWelcome(ctx context.Context, o *Org, id identity.Connection, suppress bool) error {
+	return s.changeConnection(ctx, o, id, func(c *Connection) { c.SuppressWelcome = suppress })
+}
+
+// SetDiscovery chooses what a connection's client is told by discovery: all that
+// there is, or what RFC 7643 and RFC 7644 know.
+func (s *Store) SetDiscovery(ctx context.Context, o *Org, id identity.Connection, plain bool) error {
+	return s.changeConnection(ctx, o, id, func(c *Connection) { c.PlainDiscovery = plain })
+}
+
+// changeConnection changes the settings of a connection as they stand, whoever
+// else changes others of them at once.
+func (s *Store) changeConnection(ctx context.Context, o *Org, id identity.Connection, change func(*Connection)) error {
 	if _, ok := identity.ParseConnection(string(id)); !ok {
 		return notFound("connection")
 	}
@@ -351,7 +364,7 @@ func (s *Store) SetWelcome(ctx context.Context, o *Org, id identity.Connection, 
 		if err := decode(items[0], &c); err != nil {
 			return err
 		}
-		c.SuppressWelcome = suppress
+		change(&c)
 		_, err = s.table.Commit(ctx, table.Replace(items[0], encode(c)))
 		s.cache.forget(o.ID, id) // also where the answer was lost: it may have happened
 		if table.Conflicts(err) {

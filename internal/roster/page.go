@@ -25,19 +25,23 @@ func (r Roster) UserPage(ctx context.Context, c identity.Connection, start, coun
 	if err != nil {
 		return Page[User]{}, err
 	}
-	page := Page[User]{Total: p.total}
+	users, err := r.users(ctx, c, p, count, withGroups)
+	return Page[User]{Resources: users, Total: p.total}, err
+}
+
+// users reads up to count users from the place on.
+func (r Roster) users(ctx context.Context, c identity.Connection, p place, count int, withGroups bool) ([]User, error) {
+	var users []User
 	for u, err := range r.usersFrom(ctx, c, p, count) {
 		if err != nil {
-			return Page[User]{}, err
+			return nil, err
 		}
-		page.Resources = append(page.Resources, u)
-	}
-	if !withGroups {
-		for i := range page.Resources {
-			page.Resources[i].Groups, page.Resources[i].mark = nil, 0
+		if !withGroups {
+			u.Groups, u.mark = nil, 0
 		}
+		users = append(users, u)
 	}
-	return page, nil
+	return users, nil
 }
 
 // GroupPage is UserPage for groups, with their headers.
@@ -46,10 +50,20 @@ func (r Roster) GroupPage(ctx context.Context, c identity.Connection, start, cou
 	if err != nil {
 		return Page[Group]{}, err
 	}
+	ids, err := r.groupIDs(ctx, c, p, count)
+	if err != nil {
+		return Page[Group]{}, err
+	}
+	groups, err := r.GroupsOf(ctx, ids...)
+	return Page[Group]{Resources: groups, Total: p.total}, err
+}
+
+// groupIDs reads the ids of up to count groups from the place on.
+func (r Roster) groupIDs(ctx context.Context, c identity.Connection, p place, count int) ([]identity.Group, error) {
 	var ids []identity.Group
 	for it, err := range r.itemsFrom(ctx, r.groupPart, c, p, count) {
 		if err != nil {
-			return Page[Group]{}, fmt.Errorf("list groups: %w", err)
+			return nil, fmt.Errorf("list groups: %w", err)
 		}
 		if p.skip > 0 {
 			p.skip--
@@ -59,8 +73,7 @@ func (r Roster) GroupPage(ctx context.Context, c identity.Connection, start, cou
 			break
 		}
 	}
-	groups, err := r.GroupsOf(ctx, ids...)
-	return Page[Group]{Resources: groups, Total: p.total}, err
+	return ids, nil
 }
 
 // AllUsers yields every user of the connection with memberships, in the order
@@ -86,7 +99,8 @@ type place struct {
 	total  int
 	bucket string // up to four hexadecimal digits; empty: the beginning
 	skip   int
-	none   bool // nothing is to be read
+	after  string // in place of bucket: behind this sort key
+	none   bool   // nothing is to be read
 }
 
 func (r Roster) place(ctx context.Context, kind string, c identity.Connection, start, count int) (place, error) {
@@ -224,7 +238,10 @@ func (r Roster) itemsFrom(ctx context.Context, part func(identity.Connection, st
 			return
 		}
 		n, after := 0, ""
-		if p.bucket != "" {
+		switch {
+		case p.after != "":
+			n, after = hexValue(p.after[len(c)]), p.after
+		case p.bucket != "":
 			n, after = hexValue(p.bucket[0]), string(c)+p.bucket
 		}
 		want, resources, items := count+p.skip, 0, 0

@@ -28,6 +28,47 @@ func Bind(e Expr, rt *schema.ResourceType, m schema.Mode) (*Bound, error) {
 	return &Bound{root, b.uses}, nil
 }
 
+// BindAcross is Bind for a query over several resource types: one Bound for
+// each. What one of them does not have has no value there, in every mode (RFC
+// 7644 §3.4.2.1); what none of them has is for the mode to judge.
+func BindAcross(e Expr, types []*schema.ResourceType, m schema.Mode) ([]*Bound, error) {
+	if len(types) == 1 {
+		b, err := Bind(e, types[0], m)
+		return []*Bound{b}, err
+	}
+	out := make([]*Bound, len(types))
+	for i, rt := range types {
+		b := binder{rt: rt, mode: m, across: types, lenient: m == schema.Compat}
+		root, err := b.bind(e)
+		if err != nil {
+			return nil, err
+		}
+		out[i] = &Bound{root, b.uses}
+	}
+	return out, nil
+}
+
+// Resolve finds the attribute of a path as filters know it: Compat takes an
+// extension's attribute without its URN, as Entra asks `manager eq "…"`.
+func Resolve(rt *schema.ResourceType, path string, m schema.Mode) (schema.Ref, bool) {
+	r, ok := rt.Resolve(path, m)
+	if !ok && m == schema.Compat {
+		for i := range rt.Extensions {
+			if r, ok = rt.Resolve(rt.Extensions[i].Schema.ID+":"+path, m); ok {
+				break
+			}
+		}
+	}
+	return r, ok
+}
+
+// Always reports whether every resource of the type matches, whatever it holds,
+// as with `meta.resourceType eq "User"` for users.
+func (b *Bound) Always() bool { return b.root == constant(true) }
+
+// Never reports whether no resource of the type can match.
+func (b *Bound) Never() bool { return b.root == constant(false) }
+
 // BindElement resolves a filter over the values of one attribute, as it stands
 // in brackets: Match is given one value of the attribute. An unknown
 // sub-attribute is refused in every mode, since a PATCH that selects by it
@@ -124,6 +165,7 @@ func (b *Bound) Uses(name string) bool {
 
 type binder struct {
 	rt      *schema.ResourceType
+	across  []*schema.ResourceType // the query is over all of these
 	mode    schema.Mode
 	lenient bool        // an unknown attribute has no value
 	of      *schema.Ref // inside brackets: the attribute whose values are meant
@@ -137,13 +179,14 @@ func refuse(format string, args ...any) error {
 func (b *binder) bind(e Expr) (node, error) {
 	switch e := e.(type) {
 	case And:
-		list, err := b.list(e.Terms)
-		return all(list), err
+		return b.join(e.Terms, true)
 	case Or:
-		list, err := b.list(e.Terms)
-		return some(list), err
+		return b.join(e.Terms, false)
 	case Not:
 		n, err := b.bind(e.Term)
+		if c, ok := n.(constant); ok {
+			return !c, err
+		}
 		return not{n}, err
 	case Compare:
 		return b.compare(e.Path, e.Op, e.With)
@@ -153,29 +196,39 @@ func (b *binder) bind(e Expr) (node, error) {
 	return nil, refuse("The filter is empty.")
 }
 
-func (b *binder) list(terms []Expr) ([]node, error) {
-	out := make([]node, len(terms))
-	for i, t := range terms {
-		var err error
-		if out[i], err = b.bind(t); err != nil {
+// join binds the terms of an And or an Or. A constant among them either decides
+// or says nothing: neutral is the one that says nothing.
+func (b *binder) join(terms []Expr, neutral constant) (node, error) {
+	out := make([]node, 0, len(terms))
+	decided := false
+	for _, t := range terms {
+		n, err := b.bind(t) // all of them: a mistake is one wherever it stands
+		if err != nil {
 			return nil, err
 		}
+		c, ok := n.(constant)
+		decided = decided || ok && c != neutral
+		if !ok {
+			out = append(out, n)
+		}
 	}
-	return out, nil
+	switch {
+	case decided:
+		return !neutral, nil
+	case len(out) == 0:
+		return neutral, nil
+	case len(out) == 1:
+		return out[0], nil
+	case bool(neutral):
+		return all(out), nil
+	}
+	return some(out), nil
 }
 
 // resolve finds the attribute of a path; false for one that is unknown.
 func (b *binder) resolve(path string) (schema.Ref, bool) {
 	if b.of == nil {
-		r, ok := b.rt.Resolve(path, b.mode)
-		if !ok && b.mode == schema.Compat {
-			// Entra asks `manager eq "…"` without the extension's URN.
-			for i := range b.rt.Extensions {
-				if r, ok = b.rt.Resolve(b.rt.Extensions[i].Schema.ID+":"+path, b.mode); ok {
-					break
-				}
-			}
-		}
+		r, ok := Resolve(b.rt, path, b.mode)
 		if ok && r.URN == "" && r.Attr != nil {
 			b.uses = append(b.uses, r.Attr.Name)
 		}
@@ -188,17 +241,28 @@ func (b *binder) resolve(path string) (schema.Ref, bool) {
 	return *b.of, b.of.Attr.Type != schema.Complex && path == "value"
 }
 
+// elsewhere reports whether another type that the query is over has the
+// attribute.
+func (b *binder) elsewhere(path string) bool {
+	for _, rt := range b.across {
+		if _, ok := Resolve(rt, path, b.mode); ok {
+			return true
+		}
+	}
+	return false
+}
+
 func (b *binder) element(e Element) (node, error) {
 	ref, ok := b.resolve(e.Path)
 	switch {
-	case !ok && b.lenient:
-		return nothing{}, nil
+	case !ok && (b.lenient || b.elsewhere(e.Path)):
+		return constant(false), nil
 	case !ok:
 		return nil, refuse("%.128q is no attribute that could be compared.", e.Path)
 	case ref.Attr == nil || ref.Sub != nil || ref.Attr.Type != schema.Complex && !ref.Attr.MultiValued:
 		return nil, refuse("%.128q has no values to choose from in brackets.", e.Path)
 	}
-	in := binder{rt: b.rt, mode: b.mode, lenient: b.lenient, of: &ref}
+	in := binder{rt: b.rt, across: b.across, mode: b.mode, lenient: b.lenient, of: &ref}
 	inner, err := in.bind(e.Filter)
 	if err != nil {
 		return nil, err
@@ -208,7 +272,10 @@ func (b *binder) element(e Element) (node, error) {
 		if err != nil {
 			return nil, err
 		}
-		inner = all{inner, n}
+		inner = both(inner, n)
+	}
+	if inner == constant(false) {
+		return inner, nil
 	}
 	return &element{ref, inner}, nil
 }
@@ -216,12 +283,9 @@ func (b *binder) element(e Element) (node, error) {
 func (b *binder) compare(path string, op Op, with value.Value) (node, error) {
 	ref, ok := b.resolve(path)
 	switch {
-	case !ok && b.lenient:
+	case !ok && (b.lenient || b.of == nil && b.elsewhere(path)):
 		// It has no value, which is a match for "not equal" and for null only.
-		if op == Ne && with.Kind() != value.Null || op == Eq && with.Kind() == value.Null {
-			return not{nothing{}}, nil
-		}
-		return nothing{}, nil
+		return constant(op == Ne && with.Kind() != value.Null || op == Eq && with.Kind() == value.Null), nil
 	case !ok:
 		return nil, refuse("%.128q is no attribute that could be compared.", path)
 	}
@@ -246,7 +310,26 @@ func (b *binder) compare(path string, op Op, with value.Value) (node, error) {
 		}
 		n.ref = ref.In(sub)
 	}
-	return n, b.literal(n)
+	if err := b.literal(n); err != nil {
+		return nil, err
+	}
+	if b.of == nil && n.ref.Path() == "meta.resourceType" {
+		// Every resource of the type has the same: a query over several types
+		// need not look at those that it leaves out.
+		return constant(n.test(value.Str(b.rt.Name))), nil
+	}
+	return n, nil
+}
+
+// both is the And of two nodes.
+func both(x, y node) node {
+	switch {
+	case x == constant(false) || y == constant(true):
+		return x
+	case x == constant(true) || y == constant(false):
+		return y
+	}
+	return all{x, y}
 }
 
 // literal brings the literal into the attribute's type.

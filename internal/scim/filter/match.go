@@ -23,10 +23,10 @@ func (b *Bound) Match(resource value.Value) bool { return b.root.match(resource)
 type node interface{ match(value.Value) bool }
 
 type (
-	all     []node
-	some    []node
-	not     struct{ node }
-	nothing struct{}
+	all      []node
+	some     []node
+	not      struct{ node }
+	constant bool // known without looking
 
 	// element holds when one value of the attribute matches inner.
 	element struct {
@@ -69,7 +69,7 @@ func (n some) match(v value.Value) bool {
 
 func (n not) match(v value.Value) bool { return !n.node.match(v) }
 
-func (nothing) match(value.Value) bool { return false }
+func (n constant) match(value.Value) bool { return bool(n) }
 
 func (n *element) match(v value.Value) bool {
 	v = top(v, n.ref)
@@ -210,6 +210,10 @@ func (n *comparison) test(v value.Value) bool {
 		return strings.HasPrefix(s, n.folded)
 	case Ew:
 		return strings.HasSuffix(s, n.folded)
+	}
+	// What eq takes for the same is neither greater nor less.
+	if leaf.Same(v.Text(), n.text) {
+		return n.ordered(0)
 	}
 	return n.ordered(strings.Compare(s, n.folded))
 }

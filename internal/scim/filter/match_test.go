@@ -246,7 +246,9 @@ func TestEqualities(t *testing.T) {
 		`userName eq null`:                                       "",
 		`meta.created eq "2011-05-13T04:42:34Z" and id eq "x"`:   "id=x",
 		ent + `:employeeNumber eq 7`:                             ent + ":employeeNumber=7",
-		`shoeSize eq "9" and userName eq "a"`:                    "userName=a",
+		`shoeSize eq "9" and userName eq "a"`:                    "", // nobody matches
+		`shoeSize ne "9" and userName eq "a"`:                    "userName=a",
+		`meta.resourceType eq "User" and userName eq "a"`:        "userName=a",
 	} {
 		b, err := filter.Bind(mustParse(in), schema.User, schema.Compat)
 		if err != nil {
@@ -283,6 +285,88 @@ func TestExact(t *testing.T) {
 		}
 		if got := b.Exact(); got != want {
 			t.Errorf("%s: Exact() = %t", in, got)
+		}
+	}
+}
+
+// What every resource of a type has, or none of them, is known without looking.
+func TestConstants(t *testing.T) {
+	types := []*schema.ResourceType{schema.User, schema.Group, schema.Role}
+	for _, c := range []struct {
+		in     string
+		strict bool   // taken in Strict too
+		want   string // for each type: all, none, or what must be looked at
+	}{
+		{`meta.resourceType eq "User"`, true, "all none none"},
+		{`meta.resourceType eq "user"`, true, "none none none"}, // caseExact
+		{`meta.resourceType ne "User"`, true, "none all all"},
+		{`meta.resourceType eq "User" or meta.resourceType eq "Group"`, true, "all all none"},
+		{`not (meta.resourceType eq "User")`, true, "none all all"},
+		{`meta.resourceType sw "G" and displayName pr`, true, "none look none"},
+		{`meta.resourceType eq "Group" or displayName pr`, true, "look all look"},
+		{`meta.resourceType pr`, true, "look look look"},
+		{`userName eq "a"`, true, "look none none"},
+		{`userName ne "a"`, true, "look all all"},
+		{`userName eq null`, true, "look all all"},
+		{`userName pr or members pr`, true, "look look none"},
+		{`members[value eq "u"]`, true, "none look none"},
+		{`emails[type eq "work"].value eq "a"`, true, "look none none"},
+		{`not (userName pr)`, true, "look all all"},
+		{`displayName co "x"`, true, "look look look"},
+		{`shoeSize eq 9`, false, "none none none"},
+		{`emails[size eq 9]`, false, "none none none"},
+		{`id pr and (userName pr or active eq true)`, true, "look none none"},
+	} {
+		for _, m := range []schema.Mode{schema.Compat, schema.Strict, schema.Interop} {
+			bound, err := filter.BindAcross(mustParse(c.in), types, m)
+			if m != schema.Compat && !c.strict {
+				if !fault.Coded(err, fault.InvalidFilter) {
+					t.Errorf("%s: BindAcross(%q) = %v, want invalidFilter: no type has that", m, c.in, err)
+				}
+				continue
+			}
+			if err != nil {
+				t.Errorf("%s: BindAcross(%q) fails: %v", m, c.in, err)
+				continue
+			}
+			var got []string
+			for _, b := range bound {
+				switch {
+				case b.Always():
+					got = append(got, "all")
+				case b.Never():
+					got = append(got, "none")
+				default:
+					got = append(got, "look")
+				}
+			}
+			if s := strings.Join(got, " "); s != c.want {
+				t.Errorf("%s: %s is, by type, %q; want %q", m, c.in, s, c.want)
+			}
+		}
+	}
+	for _, in := range []string{`active gt true`, `meta.resourceType eq "Group" and active gt true`, `name eq "x"`} {
+		if _, err := filter.BindAcross(mustParse(in), types, schema.Strict); !fault.Coded(err, fault.InvalidFilter) {
+			t.Errorf("BindAcross(%q) = %v, want invalidFilter", in, err)
+		}
+	}
+}
+
+// What eq takes for the same is neither more nor less, though it is spelled
+// otherwise.
+func TestOrderAgreesWithEquality(t *testing.T) {
+	u := resource(t, user)
+	for in, want := range map[string]bool{
+		`userName ge "ANA.RUIZ@CORP.TEST "`: true, `userName le " Ana.Ruiz@corp.test"`: true,
+		`userName gt "ANA.RUIZ@CORP.TEST"`: false, `userName lt "ANA.RUIZ@CORP.TEST "`: false,
+		`id ge "u1ab"`: false, `id lt "u1ab"`: true, `id le "u1Ab"`: true,
+		`schemas ge "` + strings.ToUpper(ent) + `"`: true,
+	} {
+		b, err := filter.Bind(mustParse(in), schema.User, schema.Strict)
+		if err != nil {
+			t.Errorf("Bind(%q) fails: %v", in, err)
+		} else if got := b.Match(u); got != want {
+			t.Errorf("%s matches: %t", in, got)
 		}
 	}
 }

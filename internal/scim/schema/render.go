@@ -19,9 +19,10 @@ func (s *Schema) Value(baseURL string) value.Value {
 	)
 }
 
-// Value renders the resource type as /ResourceTypes answers it; its id is its
-// name, as the interoperability profile wants it.
-func (rt *ResourceType) Value(baseURL string) value.Value {
+// Value renders the resource type as /ResourceTypes answers it, plain without the
+// extensions that are Extra; its id is its name, as the interoperability profile
+// wants it.
+func (rt *ResourceType) Value(baseURL string, plain bool) value.Value {
 	v := value.Obj(
 		value.M("schemas", value.Strs(resourceTypeURN)),
 		value.M("id", value.Str(rt.Name)),
@@ -30,11 +31,13 @@ func (rt *ResourceType) Value(baseURL string) value.Value {
 		value.M("description", value.Str(rt.Description)),
 		value.M("schema", value.Str(rt.Schema.ID)),
 	)
-	if len(rt.Extensions) > 0 {
-		list := make([]value.Value, len(rt.Extensions))
-		for i, e := range rt.Extensions {
-			list[i] = value.Obj(value.M("schema", value.Str(e.Schema.ID)), value.M("required", value.Boolean(e.Required)))
+	var list []value.Value
+	for _, e := range rt.Extensions {
+		if !plain || !e.Schema.Extra {
+			list = append(list, value.Obj(value.M("schema", value.Str(e.Schema.ID)), value.M("required", value.Boolean(e.Required))))
 		}
+	}
+	if len(list) > 0 {
 		v.Set("schemaExtensions", value.Arr(list...))
 	}
 	v.Set("meta", renderMeta("ResourceType", baseURL+"/ResourceTypes/"+rt.Name))

@@ -27,6 +27,7 @@ const (
 	NoOperations                 // an empty list of operations was taken for no change
 	Upserted                     // a replace found nothing to replace and created it
 	RemoveListed                 // a remove without a filter removed the values that it listed
+	UnknownSort                  // a sortBy that names nothing to sort by was passed over
 	ruleCount
 )
 
@@ -34,7 +35,7 @@ var ruleNames = [ruleCount]string{
 	"unknownAttribute", "unknownSchema", "oldSchema", "missingSchema", "stringBoolean", "stringNumber",
 	"numberForString", "bareValue", "singleForMany", "manyForSingle", "emptyString", "emptyElement",
 	"duplicateValue", "pathName", "readOnlyPassed", "passwordDropped", "operationCase", "noOperations",
-	"upserted", "removeListed",
+	"upserted", "removeListed", "unknownSort",
 }
 
 func (r Rule) String() string {

@@ -1,4 +1,5 @@
-// Package schema is the one definition of users and groups in SCIM (RFC 7643):
+// Package schema is the one definition of the resources of SCIM (RFC 7643), users
+// and groups above all:
 // it renders /Schemas and /ResourceTypes, finds attributes by their paths,
 // brings what clients send into the form that is stored, and projects what is
 // stored onto what a client asked for.
@@ -85,6 +86,7 @@ type Schema struct {
 	Description string
 	Attributes  []Attribute
 	Aliases     []string // URNs of other editions that Compat takes for this one
+	Extra       bool     // neither RFC 7643 nor RFC 7644 knows it
 }
 
 // Extension is a schema that a resource type takes beside its own.
@@ -101,14 +103,21 @@ type ResourceType struct {
 	Description string
 	Schema      *Schema
 	Extensions  []Extension
+	ReadOnly    bool // no client creates, changes or deletes any
 }
 
-// All returns the resource types in the order of /ResourceTypes.
-func All() []*ResourceType { return []*ResourceType{User, Group} }
+var (
+	all     = []*ResourceType{User, Group, Role, Entitlement}
+	schemas = []*Schema{userSchema, enterpriseSchema, productSchema, groupSchema, Role.Schema, Entitlement.Schema}
+)
 
-// Schemas returns the schemas in the order of /Schemas. Schemas of messages
-// are none of them (RFC 7644 §3.1).
-func Schemas() []*Schema { return []*Schema{userSchema, enterpriseSchema, groupSchema} }
+// All returns the resource types in the order of /ResourceTypes; not to be
+// modified.
+func All() []*ResourceType { return all }
+
+// Schemas returns the schemas in the order of /Schemas, not to be modified.
+// Schemas of messages are none of them (RFC 7644 §3.1).
+func Schemas() []*Schema { return schemas }
 
 // Lookup returns the resource type with the name, without regard to case.
 func Lookup(name string) (*ResourceType, bool) {

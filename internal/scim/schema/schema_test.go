@@ -101,7 +101,7 @@ func TestRenderedSchemasHoldNoNulls(t *testing.T) {
 		}
 	}
 	for _, rt := range schema.All() {
-		v := rt.Value("https://h/scim/v2")
+		v := rt.Value("https://h/scim/v2", false)
 		if strings.Contains(string(v.Append(nil)), "null") {
 			t.Errorf("the resource type %s is rendered with null", rt.Name)
 		}
@@ -109,9 +109,15 @@ func TestRenderedSchemasHoldNoNulls(t *testing.T) {
 			t.Errorf("the resource type %s is rendered as %s", rt.Name, v.Append(nil))
 		}
 	}
-	ext := schema.User.Value("").Get("schemaExtensions").Elements()
-	if len(ext) != 1 || ext[0].Get("schema").Text() != schema.EnterpriseURN || ext[0].Get("required").Bool() {
-		t.Errorf("the extensions of User are %v, want the enterprise one, optional", ext)
+	ext := schema.User.Value("", false).Get("schemaExtensions").Elements()
+	if len(ext) != 2 || ext[0].Get("schema").Text() != schema.EnterpriseURN || ext[0].Get("required").Bool() || ext[1].Get("schema").Text() != schema.ProductURN || ext[1].Get("required").Bool() {
+		t.Errorf("the extensions of User are %v, want the enterprise one and the products, both optional", ext)
+	}
+	if ext := schema.User.Value("", true).Get("schemaExtensions").Elements(); len(ext) != 1 || ext[0].Get("schema").Text() != schema.EnterpriseURN {
+		t.Errorf("the plain extensions of User are %v, want the enterprise one", ext)
+	}
+	if schema.Group.Value("", false).Get("schemaExtensions").Kind() != value.Absent {
+		t.Error("groups have extensions")
 	}
 }
 

@@ -7,13 +7,14 @@ const (
 	EnterpriseURN = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
 )
 
-// User is the user of RFC 7643 §4.1, with the enterprise extension of §4.3.
+// User is the user of RFC 7643 §4.1, with the enterprise extension of §4.3 and
+// the products. What is stored tells extensions by their places in the list.
 var User = &ResourceType{
 	Name:        "User",
 	Endpoint:    "/Users",
 	Description: "A person in the organization",
 	Schema:      userSchema,
-	Extensions:  []Extension{{Schema: enterpriseSchema}},
+	Extensions:  []Extension{{Schema: enterpriseSchema}, {Schema: productSchema}},
 }
 
 var userSchema = &Schema{
@@ -75,7 +76,7 @@ var userSchema = &Schema{
 				{Name: "value", Type: String, CaseExact: true, Mutability: ReadOnly, Description: "The group's id."},
 				{Name: "$ref", Type: Reference, CaseExact: true, ReferenceTypes: []string{"Group"}, Mutability: ReadOnly, Description: "The group's address."},
 				{Name: "display", Type: String, Mutability: ReadOnly, Description: "The group's name."},
-				{Name: "type", Type: String, Mutability: ReadOnly, CanonicalValues: []string{"direct", "indirect"}, Description: "How the user is a member."},
+				{Name: "type", Type: String, Mutability: ReadOnly, CanonicalValues: []string{"direct", "indirect"}, Description: "How the user is a member: listed by the group itself, or by a group that is a member of it."},
 			}},
 		{Name: "entitlements", Type: Complex, MultiValued: true, Description: "What the user is entitled to.", Sub: []Attribute{
 			{Name: "value", Type: String, Description: "The entitlement."},

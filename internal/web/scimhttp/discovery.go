@@ -3,6 +3,7 @@ package scimhttp
 import (
 	"net/http"
 	"strings"
+	"time"
 
 	"gatehouse/internal/fault"
 	"gatehouse/internal/scim/schema"
@@ -31,15 +32,21 @@ func (c *call) discovery(parts []string) error {
 		if single != "" {
 			return errNotFound
 		}
-		return c.send(http.StatusOK, c.h.config().Append(nil))
+		return c.send(http.StatusOK, c.h.config(c.plain()).Append(nil))
 	case "ResourceTypes":
 		for _, rt := range schema.All() {
+			if c.plain() && rt.Schema.Extra {
+				continue
+			}
 			if single == "" || strings.EqualFold(single, rt.Name) {
-				all = append(all, rt.Value(c.h.base))
+				all = append(all, rt.Value(c.h.base, c.plain()))
 			}
 		}
 	case "Schemas":
 		for _, s := range schema.Schemas() {
+			if c.plain() && s.Extra {
+				continue
+			}
 			if single == "" || strings.EqualFold(single, s.ID) {
 				all = append(all, s.Value(c.h.base))
 			}
@@ -55,21 +62,26 @@ func (c *call) discovery(parts []string) error {
 	for i, v := range all {
 		rendered[i] = v.Append(nil)
 	}
-	return c.send(http.StatusOK, appendList(nil, len(all), 1, rendered))
+	return c.send(http.StatusOK, appendPage(nil, paging{start: 1}, len(all), "", rendered))
 }
 
-// config is RFC 7643 §5, as true as the server is.
-func (h *Handler) config() value.Value {
+// plain reports whether the connection's client is told only what RFC 7643 and
+// RFC 7644 know: some refuse whatever else stands in an answer. Nothing else
+// depends on it.
+func (c *call) plain() bool { return c.who.Org != nil && c.who.Connection.PlainDiscovery }
+
+// config is RFC 7643 §5 and RFC 9865 §4, as true as the server is.
+func (h *Handler) config(plain bool) value.Value {
 	supported := func(yes bool, more ...value.Member) value.Value {
 		return value.Obj(append([]value.Member{value.M("supported", value.Boolean(yes))}, more...)...)
 	}
-	return value.Obj(
+	config := value.Obj(
 		value.M("schemas", value.Strs("urn:ietf:params:scim:schemas:core:2.0:ServiceProviderConfig")),
 		value.M("patch", supported(true)),
 		value.M("bulk", supported(false, value.M("maxOperations", value.Num(0)), value.M("maxPayloadSize", value.Num(0)))),
 		value.M("filter", supported(true, value.M("maxResults", value.Num(maxPage)))),
 		value.M("changePassword", supported(false)),
-		value.M("sort", supported(false)),
+		value.M("sort", supported(true)),
 		value.M("etag", supported(true)),
 		value.M("authenticationSchemes", value.Arr(value.Obj(
 			value.M("type", value.Str("oauthbearertoken")),
@@ -80,4 +92,14 @@ func (h *Handler) config() value.Value {
 		value.M("meta", value.Obj(
 			value.M("resourceType", value.Str("ServiceProviderConfig")),
 			value.M("location", value.Str(h.base+"/ServiceProviderConfig")))))
+	if !plain {
+		config.Set("pagination", value.Obj(
+			value.M("cursor", value.Boolean(true)),
+			value.M("index", value.Boolean(true)),
+			value.M("defaultPaginationMethod", value.Str("index")),
+			value.M("defaultPageSize", value.Num(usualPage)),
+			value.M("maxPageSize", value.Num(maxPage)),
+			value.M("cursorTimeout", value.Num(int64(cursorTimeout/time.Second)))))
+	}
+	return config
 }

@@ -17,7 +17,7 @@ func TestDiscovery(t *testing.T) {
 	c := w.get("/ServiceProviderConfig").want(200).lacks("Resources").
 		is("schemas", `["urn:ietf:params:scim:schemas:core:2.0:ServiceProviderConfig"]`).
 		is("patch.supported", "true").is("bulk.supported", "false").is("bulk.maxOperations", "0").is("bulk.maxPayloadSize", "0").
-		is("filter.supported", "true").is("filter.maxResults", "500").is("changePassword.supported", "false").is("sort.supported", "false").is("etag.supported", "true").
+		is("filter.supported", "true").is("filter.maxResults", "500").is("changePassword.supported", "false").is("sort.supported", "true").is("etag.supported", "true").
 		is("meta.resourceType", `"ServiceProviderConfig"`).is("meta.location", strconv.Quote(base+"/ServiceProviderConfig"))
 	for _, part := range []string{"type", "name", "description"} {
 		if c.text("authenticationSchemes.0."+part) == "" {
@@ -25,12 +25,12 @@ func TestDiscovery(t *testing.T) {
 		}
 	}
 
-	types := w.get("/ResourceTypes").want(200).is("schemas.0", strconv.Quote(listURN)).is("totalResults", "2").is("itemsPerPage", "2").is("startIndex", "1")
-	all := w.get("/Schemas").want(200).is("schemas.0", strconv.Quote(listURN)).is("totalResults", "3")
-	if got := all.ids(); !slices.Equal(got, []string{userURN, enterprise, groupURN}) {
+	types := w.get("/ResourceTypes").want(200).is("schemas.0", strconv.Quote(listURN)).is("totalResults", "4").is("itemsPerPage", "4").is("startIndex", "1")
+	all := w.get("/Schemas").want(200).is("schemas.0", strconv.Quote(listURN)).is("totalResults", "6")
+	if got := all.ids(); !slices.Equal(got, []string{userURN, enterprise, schema.ProductURN, groupURN, schema.RoleURN, schema.EntitlementURN}) {
 		t.Errorf("/Schemas lists %v", got)
 	}
-	for i, name := range []string{"User", "Group"} {
+	for i, name := range []string{"User", "Group", "Role", "Entitlement"} {
 		one := w.get("/ResourceTypes/"+name).want(200).lacks("Resources").is("id", strconv.Quote(name)).is("name", strconv.Quote(name)).
 			is("endpoint", strconv.Quote("/"+name+"s")).is("meta.location", strconv.Quote(base+"/ResourceTypes/"+name)).is("meta.resourceType", `"ResourceType"`)
 		if in := types.at("Resources").Elements()[i]; !value.Equal(in, one.tree) {
@@ -91,7 +91,7 @@ func TestWhatIsDeclaredIsStored(t *testing.T) {
 			}
 		}
 	}
-	if n := len(schema.Schemas()); n != 3 {
-		t.Errorf("%d schemas, and this test knows 3", n)
+	if n := len(schema.Schemas()); n != 6 {
+		t.Errorf("%d schemas, and this test knows 6: two can be written, one is a group's, three are read only", n)
 	}
 }

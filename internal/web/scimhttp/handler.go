@@ -2,8 +2,7 @@
 // provision: it speaks HTTP, JSON and each connection's dialect, and decides
 // nothing about users.
 //
-// Bulk, /Me, sorting and queries at the root are not supported, and
-// /ServiceProviderConfig says so.
+// Bulk and /Me are not supported, and /ServiceProviderConfig says so.
 package scimhttp
 
 import (
@@ -102,6 +101,13 @@ func (c *call) serve() error {
 			return err
 		}
 	}
+	if below && (path == "" || path == "/") {
+		c.route = "/"
+		if c.r.Method != http.MethodGet && c.r.Method != http.MethodHead {
+			return &methodError{"GET, HEAD"}
+		}
+		return c.list(schema.All()...)
+	}
 	if !below || !strings.HasPrefix(path, "/") {
 		return errNotFound
 	}
@@ -163,7 +169,10 @@ func (c *call) dispatch(path []string) error {
 		return &unsupportedError{"Bulk requests are not supported."}
 	case first == ".search" && n == 1:
 		c.route = "/.search"
-		return &unsupportedError{"Queries are supported at /Users and /Groups, not across both."}
+		if c.r.Method != http.MethodPost {
+			return &methodError{"POST"}
+		}
+		return c.search(schema.All()...)
 	}
 	return errNotFound
 }
@@ -183,16 +192,24 @@ func (c *call) all(rt *schema.ResourceType) error {
 	case http.MethodGet, http.MethodHead:
 		return c.list(rt)
 	case http.MethodPost:
-		if rt == schema.User {
+		switch rt {
+		case schema.User:
 			return c.postUser()
+		case schema.Group:
+			return c.postGroup()
 		}
-		return c.postGroup()
+	}
+	if rt.ReadOnly {
+		return &methodError{"GET, HEAD"}
 	}
 	return &methodError{"GET, HEAD, POST"}
 }
 
 // one answers at a resource.
 func (c *call) one(rt *schema.ResourceType, id string) error {
+	if rt.ReadOnly {
+		return c.none()
+	}
 	user := rt == schema.User
 	switch c.r.Method {
 	case http.MethodGet, http.MethodHead:
@@ -222,6 +239,14 @@ func (c *call) one(rt *schema.ResourceType, id string) error {
 		return nil
 	}
 	return &methodError{"GET, HEAD, PUT, PATCH, DELETE"}
+}
+
+// none answers at a resource of a type of which there are none yet.
+func (c *call) none() error {
+	if c.r.Method == http.MethodGet || c.r.Method == http.MethodHead {
+		return errNotFound
+	}
+	return &methodError{"GET, HEAD"}
 }
 
 // log tells of the request what is no person's: ids of ours, the pattern of the

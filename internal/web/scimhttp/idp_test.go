@@ -8,11 +8,12 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"gatehouse/internal/scim/schema"
 )
 
-// notYet are the fixtures for what does not stand: OAuth tokens and Okta's
-// entitlements.
-var notYet = []string{"okta-roles-list", "entra-token-cc", "entra-token-wif"}
+// notYet are the fixtures for what does not stand: OAuth tokens.
+var notYet = []string{"entra-token-cc", "entra-token-wif"}
 
 // scene is the world of one fixture: two users, a third of whom its request
 // does not speak, and a group.
@@ -77,8 +78,8 @@ func TestIdentityProviders(t *testing.T) {
 			}
 		})
 	}
-	if ran != 49 || len(idpCases) != ran {
-		t.Errorf("%d fixtures ran and %d are known, want 49", ran, len(idpCases))
+	if ran != 50 || len(idpCases) != ran {
+		t.Errorf("%d fixtures ran and %d are known, want 50", ran, len(idpCases))
 	}
 }
 
@@ -236,9 +237,10 @@ var idpCases = map[string]idpCase{
 	"jumpcloud-member-remove": {members: "abc", post: func(s *scene, a answer) { s.wantMembers(s.bo, s.cy) }},
 	"ping-group-scan":         {members: "-", post: onlyGroup},
 	"rippling-config":         {post: func(s *scene, a answer) { a.is("patch.supported", "true").is("filter.supported", "true") }},
+	"okta-roles-list":         {post: listing()},
 	"sailpoint-discovery-1":   {post: bare("urn:ietf:params:scim:schemas:core:2.0:ServiceProviderConfig")},
-	"sailpoint-discovery-2":   {post: listing("User", "Group")},
-	"sailpoint-discovery-3":   {post: listing(userURN, groupURN, enterprise)},
+	"sailpoint-discovery-2":   {post: listing("User", "Group", "Role", "Entitlement")},
+	"sailpoint-discovery-3":   {post: listing(userURN, groupURN, enterprise, schema.ProductURN, schema.RoleURN, schema.EntitlementURN)},
 	"sailpoint-discovery-4":   {post: bare("urn:ietf:params:scim:schemas:core:2.0:ResourceType")},
 	"authentik-user-put": {users: true, post: func(s *scene, a answer) {
 		a.is("userName", `"ana"`).is("emails", `[{"value":"ana@corp.test","type":"other","primary":true}]`)

@@ -255,8 +255,8 @@ func TestPaths(t *testing.T) {
 	id := w.user("ada@example.com")
 	for path, status := range map[string]int{
 		"/Users": 200, "/Users/": 200, "/Users/" + id + "/": 200, "/%55sers": 200, fmt.Sprintf("/Users/%%%x", id[0]) + id[1:]: 200,
-		"/users": 404, "/Users/" + id + "/emails": 404, "/Users//" + id: 404, "//Users": 404, "/": 404, "": 404, "/Nothing": 404, "Users": 404, "x/Users": 404,
-		"/Roles": 404, "/Me": 501, "/Bulk": 501, "/Me/x": 404, "/Users/.search": 405, "/.search": 501,
+		"/users": 404, "/Users/" + id + "/emails": 404, "/Users//" + id: 404, "//Users": 404, "/": 200, "": 200, "/Nothing": 404, "Users": 404, "x/Users": 404,
+		"/Roles": 200, "/Roles/x": 404, "/Entitlements/": 200, "/Roles/.search": 405, "/Me": 501, "/Bulk": 501, "/Me/x": 404, "/Users/.search": 405, "/.search": 405, "/.search/x": 404,
 		"/ServiceProviderConfig/": 200, "/ServiceProviderConfig/x": 404, "/Schemas/x": 404, "/ResourceTypes/x": 404, "/Schemas/" + userURN + "/x": 404,
 	} {
 		a := w.get(path)

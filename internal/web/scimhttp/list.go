@@ -7,35 +7,55 @@ import (
 	"strings"
 
 	"gatehouse/internal/fault"
+	"gatehouse/internal/identity"
+	"gatehouse/internal/roster"
 	"gatehouse/internal/scim/filter"
 	"gatehouse/internal/scim/schema"
 )
 
 // listing is a query for resources and the page of the answer as it grows.
 type listing struct {
-	start, count int
-	filter       *filter.Bound // nil: everything
-	projection   schema.Projection
-	limit        int // bytes of resources
+	paging
+	types []listed
+	order *order // nil: that of ids, type by type
+	scan  int    // candidates that may still be looked at, where no index helps
+	limit int    // bytes of resources
 
 	total     int // matches so far; in the end, all of them
 	resources [][]byte
 	size      int
-	full      bool // the page ends before count, for its size
+	full      bool  // the page ends before count, for its size
+	more      bool  // something follows the page
+	last      place // behind the last resource of the page
 }
 
-// list answers the query in the URL (RFC 7644 §3.4.2).
-func (c *call) list(rt *schema.ResourceType) error {
+// listed is one of the resource types that a query is over.
+type listed struct {
+	*schema.ResourceType
+	part       int           // its place among them
+	filter     *filter.Bound // nil: everything
+	projection schema.Projection
+	by         schema.Ref // what is sorted by; zero: nothing that this type has
+}
+
+// uses reports whether filter or order look at the attribute with the name, one
+// of the type's own.
+func (t *listed) uses(name string) bool {
+	return t.filter != nil && t.filter.Uses(name) || t.by.Attr != nil && t.by.URN == "" && t.by.Attr.Name == name
+}
+
+// list answers the query in the URL (RFC 7644 §3.4.2) over the resource types.
+func (c *call) list(types ...*schema.ResourceType) error {
 	p, err := c.parameters()
 	if err != nil {
 		return err
 	}
-	return c.query(rt, p)
+	return c.query(types, p)
 }
 
 // search answers the query of a SearchRequest, for what does not fit into a URL
 // or is not to stand in one (RFC 7644 §3.4.3).
-func (c *call) search(rt *schema.ResourceType) error {
+func (c *call) search(types ...*schema.ResourceType) error {
 	body, err := c.body()
 	if err != nil {
 		return err
@@ -44,53 +64,84 @@ func (c *call) search(rt *schema.ResourceType) error {
 	if err != nil {
 		return err
 	}
-	return c.query(rt, p)
+	return c.query(types, p)
 }
 
-func (c *call) query(rt *schema.ResourceType, p parameters) error {
-	l, err := c.listing(rt, p)
+func (c *call) query(types []*schema.ResourceType, p parameters) error {
+	l, err := c.listing(types, p)
 	if err != nil {
 		return err
 	}
-	switch {
-	case rt == schema.User && l.filter == nil:
-		err = c.userPage(l)
-	case rt == schema.User:
-		err = c.matchUsers(l)
-	case l.filter == nil:
-		err = c.groupPage(l)
-	default:
-		err = c.matchGroups(l)
+	if l.order != nil {
+		err = c.sorted(l)
+	} else {
+		err = c.inOrder(l)
 	}
 	if err != nil {
 		return err
 	}
-	return c.send(http.StatusOK, appendList(make([]byte, 0, l.size+len(l.resources)+200), l.total, l.start, l.resources))
+	next := ""
+	if l.cursor && l.more && len(l.resources) > 0 {
+		next = c.next(l.paging, l.last)
+	}
+	return c.send(http.StatusOK, appendPage(make([]byte, 0, l.size+len(l.resources)+400), l.paging, l.total, next, l.resources))
 }
 
-func (c *call) listing(rt *schema.ResourceType, p parameters) (*listing, error) {
-	start, err := number("startIndex", p.startIndex, 1)
-	if err != nil {
-		return nil, err
+// inOrder fills the page in the order of ids, type by type.
+func (c *call) inOrder(l *listing) error {
+	for i := range l.types {
+		t := &l.types[i]
+		var err error
+		switch {
+		case t.filter != nil && t.filter.Never():
+		case t.filter != nil:
+			err = c.matches(l, t)
+		case t.ResourceType == schema.User:
+			err = c.userPage(l, t)
+		case t.ResourceType == schema.Group:
+			err = c.groupPage(l, t)
+		}
+		if err != nil {
+			return err
+		}
 	}
-	count, err := number("count", p.count, usualPage)
-	if err != nil {
-		return nil, err
+	return nil
+}
+
+func (c *call) listing(types []*schema.ResourceType, p parameters) (*listing, error) {
+	l := &listing{types: make([]listed, len(types)), limit: c.h.maxAnswer, scan: c.h.maxScan}
+	for i, rt := range types {
+		t := &l.types[i]
+		*t = listed{ResourceType: rt, part: i}
+		var err error
+		if t.projection, err = schema.ParseProjection(rt, p.attributes, p.excluded); err != nil {
+			return nil, err
+		}
 	}
-	l := &listing{start: max(start, 1), count: min(max(count, 0), maxPage), limit: c.h.maxAnswer}
-	if l.projection, err = schema.ParseProjection(rt, p.attributes, p.excluded); err != nil {
-		return nil, err
-	}
+	// A page may be asked for in the URL and the next one in a SearchRequest.
+	list := strings.TrimSuffix(strings.TrimSuffix(c.route, "/.search"), "/") + "\x00"
 	if p.filter != nil {
 		e, err := filter.Parse(*p.filter)
 		if err != nil {
 			return nil, err
 		}
-		if l.filter, err = filter.Bind(e, rt, c.mode); err != nil {
+		bound, err := filter.BindAcross(e, types, c.mode)
+		if err != nil {
 			return nil, err
 		}
+		for i, b := range bound {
+			if !b.Always() {
+				l.types[i].filter = b
+			}
+		}
+		list += *p.filter
 	}
-	return l, nil
+	by, err := c.order(l, p)
+	if err != nil {
+		return nil, err
+	}
+	l.paging, err = c.paging(list+"\x00"+by, p)
+	return l, err
 }
 
 // most is more than any listing has.
@@ -109,73 +160,131 @@ func number(name string, text *string, usual int) (int, error) {
 	return int(max(-1, min(n, most))), nil
 }
 
-// found counts one more match and reports whether it belongs to the page.
-func (l *listing) found() bool {
+// found counts one more match, in the order of ids, and reports whether it
+// belongs to the page.
+func (l *listing) found(part int, id string) bool {
 	l.total++
-	return l.total >= l.start && len(l.resources) < l.count && !l.full
+	switch {
+	case l.cursor && (part < l.from.part || part == l.from.part && id <= l.from.after()), !l.cursor && l.total < l.start:
+		return false
+	case len(l.resources) == l.count || l.full:
+		l.more = true
+		return false
+	}
+	return true
 }
 
-// add puts a rendered resource on the page. Where it would make the answer too
-// large the page ends before it: a client goes on at startIndex + itemsPerPage.
-func (l *listing) add(rendered []byte) {
+// add puts a rendered resource on the page and reports whether it fits. Where it
+// would make the answer too large the page ends before it: a client goes on at
+// startIndex + itemsPerPage, or at the cursor.
+func (l *listing) add(rendered []byte, at place) bool {
 	if l.full = l.full || l.size+len(rendered) > l.limit && len(l.resources) > 0; l.full {
-		return
+		l.more = true
+		return false
 	}
 	l.resources = append(l.resources, rendered)
 	l.size += len(rendered)
+	l.last = at
+	return true
 }
 
-func (c *call) userPage(l *listing) error {
-	groups := l.projection.Wants("groups")
-	page, err := c.dir.Roster.UserPage(c.r.Context(), c.dir.Connection().ID, l.start, l.count, groups)
-	if err != nil {
-		return err
+// room is how many resources the page still takes.
+func (l *listing) room() int {
+	if l.full {
+		return 0
 	}
-	l.total = page.Total
-	for i := range page.Resources {
-		b, err := c.renderUser(&page.Resources[i], l.projection)
+	return l.count - len(l.resources)
+}
+
+// begin counts n resources of a type, and returns the id behind which those of
+// the page begin; false where none of them can be on it.
+func (l *listing) begin(t *listed, n int) (after string, some bool) {
+	l.total += n
+	switch {
+	case t.part < l.from.part || n == 0:
+		return "", false
+	case l.room() == 0:
+		l.more = true // the page is full, and they follow it
+		return "", false
+	case t.part == l.from.part:
+		after = l.from.after()
+	}
+	return after, true
+}
+
+// userPage lists users that no filter chooses: the counters tell how many there
+// are, and lead to an index; a cursor leads to a key.
+func (c *call) userPage(l *listing, t *listed) error {
+	ctx, conn := c.r.Context(), c.dir.Connection().ID
+	groups := t.projection.Wants("groups")
+	var users []roster.User
+	if !l.cursor {
+		page, err := c.dir.Roster.UserPage(ctx, conn, max(1, l.start-l.total), l.room(), groups)
 		if err != nil {
 			return err
 		}
-		if l.add(b); l.full {
+		l.total += page.Total
+		users = page.Resources
+	} else {
+		n, err := c.dir.Roster.Total(ctx, conn)
+		if err != nil {
+			return err
+		}
+		after, some := l.begin(t, n)
+		if !some {
+			return nil
+		}
+		var more bool
+		if users, more, err = c.dir.Roster.UsersAfter(ctx, conn, identity.User(after), l.room(), groups); err != nil {
+			return err
+		}
+		l.more = l.more || more
+	}
+	for i := range users {
+		b, err := c.renderUser(&users[i], t.projection)
+		if err != nil {
+			return err
+		}
+		if !l.add(b, behind(t.part, string(users[i].ID))) {
 			break
 		}
 	}
 	return nil
 }
 
-func (c *call) groupPage(l *listing) error {
-	page, err := c.dir.Roster.GroupPage(c.r.Context(), c.dir.Connection().ID, l.start, l.count)
-	if err != nil {
-		return err
-	}
-	l.total = page.Total
-	for i := range page.Resources {
-		b, err := c.renderGroup(&page.Resources[i], l.projection)
+func (c *call) groupPage(l *listing, t *listed) error {
+	ctx, conn := c.r.Context(), c.dir.Connection().ID
+	var groups []roster.Group
+	if !l.cursor {
+		page, err := c.dir.Roster.GroupPage(ctx, conn, max(1, l.start-l.total), l.room())
 		if err != nil {
 			return err
 		}
-		if l.add(b); l.full {
+		l.total += page.Total
+		groups = page.Resources
+	} else {
+		n, err := c.dir.Roster.GroupTotal(ctx, conn)
+		if err != nil {
+			return err
+		}
+		after, some := l.begin(t, n)
+		if !some {
+			return nil
+		}
+		var more bool
+		if groups, more, err = c.dir.Roster.GroupsAfter(ctx, conn, identity.Group(after), l.room()); err != nil {
+			return err
+		}
+		l.more = l.more || more
+	}
+	for i := range groups {
+		b, err := c.renderGroup(&groups[i], t.projection)
+		if err != nil {
+			return err
+		}
+		if !l.add(b, behind(t.part, string(groups[i].ID))) {
 			break
 		}
 	}
 	return nil
-}
-
-// appendList renders a ListResponse.
-func appendList(b []byte, total, start int, resources [][]byte) []byte {
-	b = append(b, `{"schemas":["urn:ietf:params:scim:api:messages:2.0:ListResponse"],"totalResults":`...)
-	b = strconv.AppendInt(b, int64(total), 10)
-	b = append(b, `,"startIndex":`...)
-	b = strconv.AppendInt(b, int64(start), 10)
-	b = append(b, `,"itemsPerPage":`...)
-	b = strconv.AppendInt(b, int64(len(resources)), 10)
-	b = append(b, `,"Resources":[`...)
-	for i, r := range resources {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = append(b, r...)
-	}
-	return append(b, `]}`...)
 }

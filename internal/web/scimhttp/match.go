@@ -10,6 +10,7 @@ import (
 	"gatehouse/internal/identity"
 	"gatehouse/internal/roster"
 	"gatehouse/internal/scim/filter"
+	"gatehouse/internal/scim/schema"
 	"gatehouse/internal/scim/value"
 )
 
@@ -18,31 +19,86 @@ import (
 // Either way each candidate is rendered whole and matched, so an index may give
 // too many and a total is exact.
 
-func (c *call) tooMany(what, indexed string) error {
-	return fault.New(fault.Invalid, fault.TooMany, "The filter would have to look at more than %d %s. Filter with eq on %s, alone or joined with and.", c.h.maxScan, what, indexed)
+func (c *call) tooMany(l *listing, what, indexed string) error {
+	does := "filter"
+	if l.order != nil {
+		does = "query sorts, and"
+	}
+	return fault.New(fault.Invalid, fault.TooMany, "The %s would have to look at more than %d %s. Filter with eq on %s, alone or joined with and.", does, c.h.maxScan, what, indexed)
 }
 
-func (c *call) matchUsers(l *listing) error {
+// matches fills the page with what the filter chooses of one type.
+func (c *call) matches(l *listing, t *listed) error {
+	switch t.ResourceType {
+	case schema.User:
+		if name, only := namesUser(t.filter); only {
+			return c.userNamed(l, t, name)
+		}
+		return c.eachUser(l, t, t.projection.Wants("groups"), func(u *roster.User, v value.Value, rendered []byte) error {
+			if !l.found(t.part, string(u.ID)) {
+				return nil
+			}
+			if t.projection.IsDefault() {
+				rendered = bytes.Clone(rendered)
+			} else {
+				rendered = t.projection.Apply(v).Append(nil)
+			}
+			l.add(rendered, behind(t.part, string(u.ID)))
+			return nil
+		})
+	case schema.Group:
+		return c.eachGroup(l, t, func(g *roster.Group, _ value.Value) error {
+			if !l.found(t.part, string(g.ID)) {
+				return nil
+			}
+			b, err := c.renderGroup(g, t.projection)
+			if err == nil {
+				l.add(b, behind(t.part, string(g.ID)))
+			}
+			return err
+		})
+	}
+	return nil // there are none
+}
+
+// eachUser does something with each user whom the filter chooses, in the order
+// of ids: the user, rendered whole, parsed and as bytes that are good until the
+// next. groups is whether memberships are wanted beside what the query looks at.
+func (c *call) eachUser(l *listing, t *listed, groups bool, do func(*roster.User, value.Value, []byte) error) error {
 	ctx := c.r.Context()
 	conn := c.dir.Connection().ID
-	groups := l.projection.Wants("groups") || l.filter.Uses("groups")
-	ids, indexed, err := c.userCandidates(ctx, l.filter)
-	if err != nil {
-		return err
+	groups = groups || t.uses("groups")
+	room := make([]byte, 0, 4<<10)
+	look := func(u *roster.User) error {
+		if !groups {
+			u.Groups = nil
+		}
+		room = c.h.appendUser(room[:0], u, groups)
+		v, err := value.Parse(room)
+		if err != nil || t.filter != nil && !t.filter.Match(v) {
+			return err
+		}
+		return do(u, v, room)
+	}
+	var ids []identity.User
+	indexed := false
+	if t.filter != nil {
+		var err error
+		if ids, indexed, err = c.userCandidates(ctx, t.filter); err != nil {
+			return err
+		}
 	}
 	if indexed {
-		name, byName := namesUser(l.filter)
+		slices.Sort(ids)
 		for _, id := range ids {
 			u, err := c.dir.User(ctx, string(id), groups)
 			if fault.Is(err, fault.NotFound) {
 				continue // deleted since the index was read
 			}
-			if err == nil && byName {
-				err = c.matchName(l, &u, name)
-			} else if err == nil {
-				err = c.matchUser(l, &u, groups, nil)
-			}
 			if err != nil {
+				return err
+			}
+			if err := look(&u); err != nil {
 				return err
 			}
 		}
@@ -52,36 +108,16 @@ func (c *call) matchUsers(l *listing) error {
 	if err != nil {
 		return err
 	}
-	if n > c.h.maxScan {
-		return c.tooMany("users", "id, userName, externalId or emails.value")
+	if l.scan -= n; l.scan < 0 {
+		return c.tooMany(l, "users", "id, userName, externalId or emails.value")
 	}
-	room := make([]byte, 0, 4<<10)
 	for u, err := range c.dir.Roster.AllUsers(ctx, conn) {
 		if err != nil {
 			return err
 		}
-		if err := c.matchUser(l, &u, groups, room); err != nil {
+		if err := look(&u); err != nil {
 			return err
 		}
-	}
-	return nil
-}
-
-// matchUser counts a user who matches and puts it on the page if it belongs
-// there; room is for rendering those who do not.
-func (c *call) matchUser(l *listing, u *roster.User, groups bool, room []byte) error {
-	rendered := c.h.appendUser(room[:0], u, groups)
-	v, err := value.Parse(rendered)
-	if err != nil {
-		return err
-	}
-	if !l.filter.Match(v) || !l.found() {
-		return nil
-	}
-	if l.projection.IsDefault() {
-		l.add(bytes.Clone(rendered))
-	} else {
-		l.add(l.projection.Apply(v).Append(nil))
 	}
 	return nil
 }
@@ -89,6 +125,9 @@ func (c *call) matchUser(l *listing, u *roster.User, groups bool, room []byte) e
 // namesUser returns the name if the filter is `userName eq` and nothing else,
 // with which every directory begins whatever it does to a user.
 func namesUser(b *filter.Bound) (name string, only bool) {
+	if b == nil {
+		return "", false
+	}
 	eq := b.Equalities()
 	if len(eq) != 1 || eq[0].Path != "userName" || !b.Exact() {
 		return "", false
@@ -96,18 +135,29 @@ func namesUser(b *filter.Bound) (name string, only bool) {
 	return eq[0].Value, true
 }
 
-// matchName is matchUser for that filter, without the user as a tree. The name
+// userNamed fills the page for that filter, without a tree of the user. The name
 // is compared because it may have changed since the index was read.
-func (c *call) matchName(l *listing, u *roster.User, name string) error {
-	has, _ := value.PeekText(u.Raw, "userName")
-	if identity.Fold(has) != identity.Fold(name) || !l.found() {
-		return nil
+func (c *call) userNamed(l *listing, t *listed, name string) error {
+	ids, _, err := c.userCandidates(c.r.Context(), t.filter)
+	if err != nil || len(ids) == 0 {
+		return err
 	}
-	b, err := c.renderUser(u, l.projection)
+	u, err := c.dir.User(c.r.Context(), string(ids[0]), t.projection.Wants("groups"))
+	if fault.Is(err, fault.NotFound) {
+		return nil // deleted since the index was read
+	}
 	if err != nil {
 		return err
 	}
-	l.add(b)
+	has, _ := value.PeekText(u.Raw, "userName")
+	if identity.Fold(has) != identity.Fold(name) || !l.found(t.part, string(u.ID)) {
+		return nil
+	}
+	b, err := c.renderUser(&u, t.projection)
+	if err != nil {
+		return err
+	}
+	l.add(b, behind(t.part, string(u.ID)))
 	return nil
 }
 
@@ -137,13 +187,15 @@ func (c *call) userCandidates(ctx context.Context, b *filter.Bound) (ids []ident
 	return nil, false, nil
 }
 
-func (c *call) matchGroups(l *listing) error {
+// eachGroup is eachUser for groups. They come
+// with members only where the query looks at members.
+func (c *call) eachGroup(l *listing, t *listed, do func(*roster.Group, value.Value) error) error {
 	ctx := c.r.Context()
-	groups, err := c.groupsFor(ctx, l.filter)
+	groups, err := c.groupsFor(ctx, l, t)
 	if err != nil {
 		return err
 	}
-	look, byID := l.filter.Uses("members"), namesMembers(l.filter)
+	look, byID := t.uses("members"), t.filter != nil && namesMembers(t.filter) && (t.by.Attr == nil || t.by.Attr.Name != "members")
 	looked := 0
 	for i := range groups {
 		g := &groups[i]
@@ -151,10 +203,10 @@ func (c *call) matchGroups(l *listing) error {
 		switch {
 		case !look:
 		case byID:
-			members, err = c.named(ctx, g, l.filter)
+			members, err = c.named(ctx, g, t.filter)
 		default:
 			if looked += g.Count; looked > c.h.maxMembers {
-				return fault.New(fault.Invalid, fault.TooMany, "The filter would have to look at more than %d members. Filter with eq on members.value.", c.h.maxMembers)
+				return fault.New(fault.Invalid, fault.TooMany, "The query would have to look at more than %d members. Filter with eq on members.value.", c.h.maxMembers)
 			}
 			members, err = c.membersOf(ctx, g)
 		}
@@ -165,38 +217,39 @@ func (c *call) matchGroups(l *listing) error {
 		if err != nil {
 			return err
 		}
-		if !l.filter.Match(v) || !l.found() {
+		if t.filter != nil && !t.filter.Match(v) {
 			continue
 		}
-		b, err := c.renderGroup(g, l.projection)
-		if err != nil {
+		if err := do(g, v); err != nil {
 			return err
 		}
-		l.add(b)
 	}
 	return nil
 }
 
-// groupsFor reads the groups that may match the filter.
-func (c *call) groupsFor(ctx context.Context, b *filter.Bound) ([]roster.Group, error) {
+// groupsFor reads the groups that may match, in the order of ids.
+func (c *call) groupsFor(ctx context.Context, l *listing, t *listed) ([]roster.Group, error) {
 	conn := c.dir.Connection().ID
-	ids, indexed, err := c.groupCandidates(ctx, b)
-	if err != nil {
-		return nil, err
-	}
-	if indexed {
-		ids = slices.DeleteFunc(ids, func(id identity.Group) bool {
-			g, ok := identity.ParseGroup(string(id))
-			return !ok || g.Connection() != conn
-		})
-		return c.dir.Roster.GroupsOf(ctx, ids...)
+	if t.filter != nil {
+		ids, indexed, err := c.groupCandidates(ctx, t.filter)
+		if err != nil {
+			return nil, err
+		}
+		if indexed {
+			ids = slices.DeleteFunc(ids, func(id identity.Group) bool {
+				g, ok := identity.ParseGroup(string(id))
+				return !ok || g.Connection() != conn
+			})
+			slices.Sort(ids)
+			return c.dir.Roster.GroupsOf(ctx, ids...)
+		}
 	}
 	n, err := c.dir.Roster.GroupTotal(ctx, conn)
 	if err != nil {
 		return nil, err
 	}
-	if n > c.h.maxScan {
-		return nil, c.tooMany("groups", "id, displayName, externalId or members.value")
+	if l.scan -= n; l.scan < 0 {
+		return nil, c.tooMany(l, "groups", "id, displayName, externalId or members.value")
 	}
 	page, err := c.dir.Roster.GroupPage(ctx, conn, 1, c.h.maxScan)
 	return page.Resources, err

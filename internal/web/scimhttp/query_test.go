@@ -46,7 +46,7 @@ func TestPaging(t *testing.T) {
 			{"count=-1", 1, 0, 0},
 			{"count=99999999999999999999999", 1, 0, 12},
 			{"count=2&count=2", 1, 0, 2},
-			{"sortBy=userName&sortOrder=descending&nothing=%zz&=&&aadOptscim062020", 1, 0, 12},
+			{"sortBy=id&sortOrder=Ascending&nothing=%zz&=&&aadOptscim062020", 1, 0, 12},
 			{"", 1, 0, 12},
 		} {
 			a := w.get(l.path + c.query).want(200)

@@ -83,8 +83,9 @@ func (c *call) read() ([]byte, error) {
 // parameters are what a query asks for, in the URL or in a SearchRequest. What
 // was not given is nil.
 type parameters struct {
-	attributes, excluded      []string
-	filter, startIndex, count *string
+	attributes, excluded              []string
+	filter, startIndex, count, cursor *string
+	sortBy, sortOrder                 *string
 }
 
 // parameters reads the URL's. Unknown ones are passed over, as is an "&" that
@@ -109,6 +110,12 @@ func (c *call) parameters() (parameters, error) {
 			one = &p.startIndex
 		case "count":
 			one = &p.count
+		case "cursor":
+			one = &p.cursor
+		case "sortBy":
+			one = &p.sortBy
+		case "sortOrder":
+			one = &p.sortOrder
 		default:
 			continue
 		}
@@ -168,7 +175,10 @@ func searchParameters(body value.Value, m schema.Mode) (parameters, error) {
 		name string
 		kind value.Kind
 		to   **string
-	}{{"filter", value.String, &p.filter}, {"startIndex", value.Number, &p.startIndex}, {"count", value.Number, &p.count}} {
+	}{
+		{"filter", value.String, &p.filter}, {"startIndex", value.Number, &p.startIndex}, {"count", value.Number, &p.count},
+		{"cursor", value.String, &p.cursor}, {"sortBy", value.String, &p.sortBy}, {"sortOrder", value.String, &p.sortOrder},
+	} {
 		v := body.Get(f.name)
 		if v.Kind() == value.Absent || v.Kind() == value.Null {
 			continue
