@@ -114,7 +114,7 @@ func (w *world) managerOf(id string) string {
 	return w.get("/Users/"+id).want(200).tree.At(enterprise, "manager", "value").Text()
 }
 
-func sample(t *testing.T, name string) string {
+func sample(t testing.TB, name string) string {
 	t.Helper()
 	b, err := os.ReadFile("testdata/" + name)
 	if err != nil {
