@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"gatehouse/internal/fault"
-	"gatehouse/internal/scim/patch"
 	"gatehouse/internal/scim/schema"
 	"gatehouse/internal/scim/value"
 )
@@ -44,18 +43,20 @@ func (c *call) bulk() error {
 	if err != nil {
 		return err
 	}
-	b, err := parseBulk(body, c.mode)
+	b := bulk{mode: c.mode, creates: map[string]int{}}
+	err = b.parse(body)
 	c.report = b.report
 	if err != nil {
 		return err
 	}
-	c.runBulk(b)
+	c.runBulk(&b)
 	out := value.Obj(value.M("schemas", value.Strs(bulkResponseURN)), value.M("Operations", b.results(c.h.base)))
 	return c.send(http.StatusOK, out.Append(nil))
 }
 
 // bulk is a bulk request that was read.
 type bulk struct {
+	mode         schema.Mode
 	failOnErrors int // 0: go on whatever happens
 	ops          []*operation
 	creates      map[string]int // by bulkId: the place of the POST in ops
@@ -87,155 +88,117 @@ type operation struct {
 
 func (o *operation) failed() bool { return o.status >= http.StatusBadRequest }
 
-// parseBulk reads the message. What is wrong with one operation is that
-// operation's error; what makes the request as a whole ambiguous refuses it
-// before anything is done. Errors are *fault.Error of Kind Invalid.
-func parseBulk(body value.Value, m schema.Mode) (bulk, error) {
-	b := bulk{creates: map[string]int{}}
+// parse reads the message. What is wrong with one operation is that operation's
+// error; what makes the request as a whole ambiguous refuses it before anything
+// is done. Errors are *fault.Error of Kind Invalid.
+func (b *bulk) parse(body value.Value) error {
 	named := slices.ContainsFunc(body.Get("schemas").Elements(), func(v value.Value) bool { return strings.EqualFold(v.Text(), bulkRequestURN) })
-	switch {
-	case named:
-	case m == schema.Compat:
-		b.report.Add(schema.MissingSchema)
-	default:
-		return b, fault.New(fault.Invalid, fault.InvalidSyntax, "`schemas` does not name %s.", bulkRequestURN)
-	}
-	var err error
-	if b.failOnErrors, err = failOnErrors(body.Get("failOnErrors"), m, &b.report); err != nil {
-		return b, err
-	}
 	list := body.Get("Operations")
 	all := list.Elements()
-	switch {
-	case list.Kind() != value.Array:
-		return b, fault.New(fault.Invalid, fault.InvalidSyntax, "`Operations` must be an array of operations.")
-	case len(all) > maxOperations:
-		return b, fault.New(fault.Invalid, fault.TooLarge, "The number of operations (%d) exceeds the maxOperations (%d).", len(all), maxOperations)
-	case len(all) == 0 && m != schema.Compat:
-		return b, fault.New(fault.Invalid, fault.InvalidSyntax, "`Operations` holds no operation.")
-	case len(all) == 0:
+	compat := b.mode == schema.Compat
+	if compat && !named {
+		b.report.Add(schema.MissingSchema)
+	}
+	if compat && len(all) == 0 {
 		b.report.Add(schema.NoOperations)
+	}
+	stop := body.Get("failOnErrors")
+	if compat && stop.Kind() == value.String {
+		b.report.Add(schema.StringNumber)
+	}
+	var err error
+	if !stop.IsNothing() {
+		b.failOnErrors, err = strconv.Atoi(stop.Text()) // no number has no text
+	}
+	code, msg := fault.InvalidSyntax, ""
+	switch {
+	case !named && !compat:
+		msg = "`schemas` does not name " + bulkRequestURN + "."
+	case list.Kind() != value.Array:
+		msg = "`Operations` must be an array of operations."
+	case len(all) == 0 && !compat:
+		msg = "`Operations` holds no operation."
+	case len(all) > maxOperations:
+		code, msg = fault.TooLarge, "The number of operations exceeds the maxOperations ("+strconv.Itoa(maxOperations)+")."
+	case err != nil || b.failOnErrors < 0 || stop.Kind() == value.String && !compat:
+		code, msg = fault.InvalidValue, "`failOnErrors` must be a whole number, 0 or more."
+	}
+	if msg != "" {
+		return &fault.Error{Kind: fault.Invalid, Code: code, Msg: msg}
 	}
 	b.ops = make([]*operation, len(all))
 	for i, v := range all {
-		o := b.parse(v, m)
+		o := b.parseOperation(v)
 		b.ops[i] = o
 		if o.method != http.MethodPost || o.bulkID == "" {
 			continue
 		}
 		if other, taken := b.creates[o.bulkID]; taken {
-			return b, fault.New(fault.Invalid, fault.InvalidValue, "The operations %d and %d have the same bulkId %.64q. Nothing was done.", other+1, i+1, o.bulkID)
+			return fault.New(fault.Invalid, fault.InvalidValue, "The operations %d and %d have the same bulkId. Nothing was done.", other+1, i+1)
 		}
 		b.creates[o.bulkID] = i
 	}
 	for _, o := range b.ops {
-		b.check(o)
+		b.findRefs(o)
 	}
-	return b, nil
+	return nil
 }
 
-// failOnErrors reads how many errors are accepted.
-func failOnErrors(v value.Value, m schema.Mode, report *schema.Report) (int, error) {
-	switch v.Kind() {
-	case value.Absent, value.Null:
-		return 0, nil
-	case value.Number:
-	case value.String:
-		if m == schema.Compat {
-			report.Add(schema.StringNumber)
-			break
-		}
-		fallthrough
-	default:
-		return 0, fault.New(fault.Invalid, fault.InvalidValue, "`failOnErrors` must be a whole number.")
-	}
-	n, err := strconv.Atoi(v.Text())
-	if err != nil || n < 0 {
-		return 0, fault.New(fault.Invalid, fault.InvalidValue, "`failOnErrors` must be a whole number, 0 or more.")
-	}
-	return n, nil
-}
+// texts are the members of an operation that are strings.
+var texts = [...]string{"method", "bulkId", "path", "version"}
 
-// parse reads one operation by itself.
-func (b *bulk) parse(v value.Value, m schema.Mode) *operation {
+// parseOperation reads one operation by itself.
+func (b *bulk) parseOperation(v value.Value) *operation {
 	o := &operation{data: v.Get("data")}
+	msg := ""
 	if v.Kind() != value.Object {
-		o.err = invalidOperation("An operation is an object with `method`, `path` and `data`.")
-		return o
+		msg = "An operation is an object with `method`, `path` and `data`."
 	}
-	// Each member is read before one of them is refused, so that the answer
-	// echoes what it can.
-	for _, f := range []struct {
-		name string
-		to   *string
-	}{{"method", &o.method}, {"bulkId", &o.bulkID}, {"path", &o.path}, {"version", &o.version}} {
-		switch t := v.Get(f.name); t.Kind() {
-		case value.Absent, value.Null:
-		case value.String:
-			*f.to = t.Text()
-		default:
-			o.err = invalidOperation("`" + f.name + "` must be a string.")
+	// Each is read before one of them is refused: the answer echoes what it can.
+	for i, to := range [len(texts)]*string{&o.method, &o.bulkID, &o.path, &o.version} {
+		t := v.Get(texts[i])
+		if *to = t.Text(); t.Kind() != value.String && !t.IsNothing() {
+			*to, msg = "", "`"+texts[i]+"` must be a string."
 		}
 	}
-	if upper := strings.ToUpper(o.method); m == schema.Compat && upper != o.method && bulkMethod(upper) {
-		b.report.Add(schema.OperationCase)
-		o.method = upper
-	}
-	if o.err != nil {
-		return o
-	}
-	path, query, _ := strings.Cut(o.path, "?")
+	var path string
+	path, o.query, _ = strings.Cut(o.path, "?")
+	plain, err := url.PathUnescape(path)
+	o.parts = strings.Split(strings.TrimSuffix(strings.TrimPrefix(plain, "/"), "/"), "/")
+	post := o.method == http.MethodPost
 	switch {
-	case !bulkMethod(o.method):
-		o.err = invalidOperation("`method` must be POST, PUT, PATCH or DELETE.")
-	case o.method == http.MethodPost && o.bulkID == "":
-		o.err = invalidOperation("A POST needs a `bulkId`.")
-	case o.path == "":
-		o.err = invalidOperation("The operation needs a `path`.")
-	case path[0] != '/' && m != schema.Compat:
-		o.err = invalidOperation("`path` must begin with a slash.")
-	}
-	if o.err != nil {
+	case msg != "":
+	case !post && o.method != http.MethodPut && o.method != http.MethodPatch && o.method != http.MethodDelete:
+		msg = "`method` must be POST, PUT, PATCH or DELETE."
+	case post && o.bulkID == "":
+		msg = "A POST needs a `bulkId`."
+	case path == "" || path[0] != '/' && b.mode != schema.Compat || err != nil:
+		msg = "The operation needs a `path` below the base URL, such as /Users, percent-encoded where it has to be."
+	case o.parts[0] == "Me":
+		o.err = errMe
 		return o
+	case o.parts[0] == "Bulk":
+		msg = "A bulk request holds no bulk requests."
+	case post != (len(o.parts) == 1):
+		msg = "The `path` of a POST is a resource type's, such as /Users; that of any other method is a resource's, such as /Users/{id}."
 	}
-	path, err := url.PathUnescape(path)
-	if err != nil {
-		o.err = invalidOperation("`path` is not percent-encoded as it should be.")
-		return o
-	}
-	o.query = query
-	o.parts = strings.Split(strings.TrimSuffix(strings.TrimPrefix(path, "/"), "/"), "/")
-	if o.method == http.MethodPatch && o.data.Kind() == value.Array && m == schema.Compat {
+	if b.mode == schema.Compat && o.method == http.MethodPatch && o.data.Kind() == value.Array {
 		// The RFC's own example has the operations without their message.
 		b.report.Add(schema.MissingSchema)
-		o.data = value.Obj(value.M("schemas", value.Strs(patch.URN)), value.M("Operations", o.data))
+		o.data = patchOf(o.data)
+	}
+	if msg == "" && o.method != http.MethodDelete && o.data.Kind() != value.Object {
+		msg = "`data` must be an object."
+	}
+	if msg != "" {
+		o.err = &fault.Error{Kind: fault.Invalid, Code: fault.InvalidSyntax, Msg: msg}
 	}
 	return o
 }
 
-func bulkMethod(m string) bool {
-	return m == http.MethodPost || m == http.MethodPut || m == http.MethodPatch || m == http.MethodDelete
-}
-
-// check holds an operation against the rest: where its path may lead, and
-// whether what it refers to is in the request.
-func (b *bulk) check(o *operation) {
+// findRefs finds what the operation refers to, and whether it is in the request.
+func (b *bulk) findRefs(o *operation) {
 	if o.err != nil {
-		return
-	}
-	me := o.parts[0] == "Me"
-	switch {
-	case me: // answers for itself
-	case o.method == http.MethodPost && len(o.parts) != 1:
-		o.err = invalidOperation("The `path` of a POST is a resource type's, such as /Users.")
-	case o.method != http.MethodPost && len(o.parts) == 1:
-		o.err = invalidOperation("The `path` of " + o.method + " is a resource's, such as /Users/{id}.")
-	case o.parts[0] == "Bulk":
-		o.err = invalidOperation("A bulk request holds no bulk requests.")
-	case o.method != http.MethodDelete && o.data.Kind() != value.Object:
-		o.err = invalidOperation("`data` must be an object.")
-	}
-	if o.err != nil || me {
 		return
 	}
 	seen := map[string]bool{}
@@ -255,10 +218,6 @@ func (b *bulk) check(o *operation) {
 	if o.err != nil {
 		o.refs = nil // it waits for nothing
 	}
-}
-
-func invalidOperation(msg string) error {
-	return &fault.Error{Kind: fault.Invalid, Code: fault.InvalidSyntax, Msg: msg}
 }
 
 // results are the processed operations, in the order of the request.

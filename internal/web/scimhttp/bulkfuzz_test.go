@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"gatehouse/internal/scim/value"
 	"gatehouse/internal/table/ledger"
@@ -133,4 +134,53 @@ func TestBulkSideBySide(t *testing.T) {
 		t.Errorf("the group has %d members, want 120", got)
 	}
 	w.get("/Users?count=0").is("totalResults", "140")
+}
+
+// What a megabyte can be made of costs no more than reading it: no list of a
+// request is walked for each entry of another.
+func TestBulkHostileShapes(t *testing.T) {
+	repeat := func(s string, n int) string { return strings.TrimSuffix(strings.Repeat(s+",", n), ",") }
+	var names strings.Builder
+	for i := range 40_000 {
+		fmt.Fprintf(&names, `,"a%d":1`, i)
+	}
+	circle := func(extra string) string {
+		return bulkOf(post("/Users", "a", person("a@example.com", boss("bulkId:b"))), post("/Users", "b", person("b@example.com", boss("bulkId:a")+extra)))
+	}
+	var forward []string
+	for i := range 999 {
+		forward = append(forward, post("/Users", strconv.Itoa(i), person(fmt.Sprintf("u%d@example.com", i), boss("bulkId:"+strconv.Itoa(i+1)))))
+	}
+	long := strings.Repeat("x", 100_000)
+	for name, body := range map[string]string{
+		"mentions of what is deleted":  bulkOf(put("/Users/y", `{"userName":"y","x":[`+repeat(`"x"`, 90_000)+`]}`), repeat(drop("/Users/x"), 900)),
+		"unknown references":           bulkOf(post("/Users", "a", `{"x":[`+unknowns(40_000)+`]}`)),
+		"many attributes in a circle":  circle(names.String()),
+		"many attributes in a PATCH":   bulkOf(`{"method":"PATCH","path":"/Users/x","data":` + patch(`{"op":"add","value":{"b":1`+names.String()+`}}`) + `}`),
+		"quotes in a path":             bulkOf(change("/Users/x", `{"op":"remove","path":"`+strings.Repeat(`\"bulkId:a\"`, 60_000)+`"}`)),
+		"deletes and then creates":     bulkOf(repeat(drop("/Users/x"), 500), strings.Join(forward[:499], ",")),
+		"changes of names":             bulkOf(repeat(change("/Users/x", `{"op":"add","path":"userName","value":"x"}`), 1000)),
+		"a chain of what comes later":  bulkOf(append(forward, post("/Users", "999", person("last@example.com")))...),
+		"a bulkId of 100 KB, wanted":   bulkOf(post("/Users", long, `{}`), repeat(change("/Users/bulkId:"+long, `{"op":"remove","path":"title"}`), 5)),
+		"one circle of a thousand":     bulkOf(append(forward, post("/Users", "999", person("last@example.com", boss("bulkId:0"))))...),
+		"operations inside operations": bulkOf(post("/Bulk", "a", bulkOf(post("/Bulk", "b", bulkOf())))),
+	} {
+		w := newWorld(t)
+		start := time.Now()
+		a := w.do("POST", "/Bulk", body)
+		if took := time.Since(start); a.status != 200 || took > 5*time.Second || len(a.body) > 1<<20 {
+			t.Errorf("%s = %d after %v with %d bytes %.300s", name, a.status, took, len(a.body), a.body)
+		} else {
+			t.Logf("%-30s %4d KB %v", name, len(body)>>10, took)
+		}
+	}
+}
+
+// unknowns are n references to nothing.
+func unknowns(n int) string {
+	list := make([]string, n)
+	for i := range list {
+		list[i] = fmt.Sprintf(`"bulkId:%d"`, i)
+	}
+	return strings.Join(list, ",")
 }

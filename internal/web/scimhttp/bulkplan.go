@@ -63,102 +63,77 @@ func (b *bulk) order() []step {
 // DELETE of what it mentions and the other way around, and where a name might be
 // let go of by one and taken by the other. It adds no wait against the order.
 func (b *bulk) link(steps []step) {
-	l := linker{steps: steps, created: map[string]int{}, own: map[string]int{}, deleted: map[string]int{}, mentioned: map[string][]int{}, names: map[string]int{}, types: map[string]*traffic{}}
-	doomed := map[string]bool{}
+	l := linker{steps: steps, last: map[string]int{}, mentioned: map[string][]int{}, names: map[string]*traffic{}}
 	for _, o := range b.ops {
-		if o.err == nil && o.method == http.MethodDelete && len(o.parts) > 1 {
-			doomed[o.parts[1]] = true
+		if o.err == nil && o.method == http.MethodDelete {
+			l.mentioned[o.parts[1]] = nil
 		}
 	}
-	for i := range steps {
-		l.link(i, doomed)
+	for i, s := range steps {
+		if s.op.err == nil {
+			l.link(i)
+		} else if !s.mend {
+			l.last[refPrefix+s.op.bulkID] = i
+		}
 	}
 }
 
-// linker remembers, of the steps so far, the last of each kind that a later one
-// may have to wait for.
+// linker remembers, of the steps so far, those that a later one may have to wait
+// for.
 type linker struct {
 	steps     []step
-	created   map[string]int   // the POST with a bulkId
-	own       map[string]int   // the last on a resource
-	deleted   map[string]int   // the DELETE of an id
-	mentioned map[string][]int // who mentioned an id that some operation deletes
-	names     map[string]int   // the last that took a name
-	types     map[string]*traffic
+	last      map[string]int      // the last on a resource, by its id or reference, or with a name
+	mentioned map[string][]int    // who mentioned what some operation deletes
+	names     map[string]*traffic // by resource type
 }
 
-// traffic is who, of one resource type, took or let go of names since the last
-// that did both.
+// traffic is who took or let go of names since the last that did both.
 type traffic struct{ took, freed []int }
 
-func (l *linker) wait(i, on int) {
-	if i != on {
+// wait makes the step i come after others.
+func (l *linker) wait(i int, on ...int) {
+	for _, on := range on {
 		l.steps[i].needs++
 		l.steps[on].before = append(l.steps[on].before, i)
 	}
 }
 
-func (l *linker) link(i int, doomed map[string]bool) {
-	s := l.steps[i]
-	o := s.op
-	if o.err != nil || len(o.parts) > 0 && o.parts[0] == "Me" {
-		if !s.mend && o.method == http.MethodPost {
-			l.created[o.bulkID] = i
-		}
-		return
-	}
-	for _, ref := range o.refs {
-		if on, ok := l.created[ref]; ok {
-			l.wait(i, on)
-		}
-	}
-	self := o.resource()
-	if on, ok := l.own[self]; ok {
+// follow makes the step i come after the last that was marked by the key, and
+// the last itself if it marks.
+func (l *linker) follow(i int, key string, marks bool) {
+	if on, ok := l.last[key]; ok && on != i {
 		l.wait(i, on)
 	}
-	l.own[self] = i
-	if o.method == http.MethodPost {
-		l.created[o.bulkID] = i // who comes after its mending waits for that
+	if marks {
+		l.last[key] = i
 	}
-	l.mentions(i, doomed)
-	if !s.mend {
+}
+
+func (l *linker) link(i int) {
+	o := l.steps[i].op
+	self := refPrefix + o.bulkID
+	if o.method != http.MethodPost {
+		self = o.parts[1]
+	}
+	l.follow(i, self, true)
+	for _, ref := range o.refs {
+		l.follow(i, refPrefix+ref, false)
+	}
+	if o.method == http.MethodDelete {
+		l.wait(i, l.mentioned[self]...)
+	}
+	if len(l.mentioned) > 0 {
+		o.rewrite(func(text string) string {
+			if m, doomed := l.mentioned[text]; doomed && text != self && (len(m) == 0 || m[len(m)-1] != i) {
+				l.follow(i, text, false)
+				l.mentioned[text] = append(m, i)
+			}
+			return text
+		})
+	}
+	if !l.steps[i].mend {
 		l.naming(i)
 	}
-}
-
-// resource is what the operation writes to.
-func (o *operation) resource() string {
-	if o.method == http.MethodPost {
-		return refPrefix + o.bulkID
-	}
-	return o.parts[1]
-}
-
-func (l *linker) mentions(i int, doomed map[string]bool) {
-	o := l.steps[i].op
-	if o.method == http.MethodDelete {
-		id := o.parts[1]
-		for _, on := range l.mentioned[id] {
-			l.wait(i, on)
-		}
-		l.deleted[id] = i
-	}
-	if len(doomed) == 0 {
-		return
-	}
-	own := o.resource()
-	o.rewrite(func(text string) string {
-		if text == own || !doomed[text] {
-			return text
-		}
-		if on, ok := l.deleted[text]; ok {
-			l.wait(i, on)
-		}
-		if m := l.mentioned[text]; len(m) == 0 || m[len(m)-1] != i {
-			l.mentioned[text] = append(m, i)
-		}
-		return text
-	})
 }
 
 // naming orders those who may take a name among those who may let go of one: by
@@ -167,45 +142,31 @@ func (l *linker) mentions(i int, doomed map[string]bool) {
 func (l *linker) naming(i int) {
 	o := l.steps[i].op
 	kind := o.parts[0]
-	t := l.types[kind]
+	t := l.names[kind]
 	if t == nil {
 		t = &traffic{}
-		l.types[kind] = t
+		l.names[kind] = t
 	}
 	takes, frees := o.naming()
-	switch {
-	case takes && frees:
-		for _, on := range t.took {
-			l.wait(i, on)
-		}
-		for _, on := range t.freed {
-			if len(t.took) == 0 || on != t.took[0] { // the last that did both stands in both
-				l.wait(i, on)
+	if takes {
+		l.wait(i, t.freed...)
+		for _, name := range unique {
+			if v := o.data.Get(name); v.Kind() == value.String {
+				l.follow(i, kind+" "+name+" "+identity.Fold(v.Text()), true)
 			}
 		}
-		t.took, t.freed = []int{i}, []int{i}
-	case takes:
-		for _, on := range t.freed {
-			l.wait(i, on)
-		}
+	}
+	if frees {
+		l.wait(i, t.took...)
+	}
+	if takes && frees {
+		*t = traffic{}
+	}
+	if takes {
 		t.took = append(t.took, i)
-	case frees:
-		for _, on := range t.took {
-			l.wait(i, on)
-		}
+	}
+	if frees {
 		t.freed = append(t.freed, i)
-	}
-	if !takes {
-		return
-	}
-	for _, name := range unique {
-		if v := o.data.Get(name); v.Kind() == value.String {
-			key := kind + " " + name + " " + identity.Fold(v.Text())
-			if on, ok := l.names[key]; ok {
-				l.wait(i, on)
-			}
-			l.names[key] = i
-		}
 	}
 }
 
@@ -225,30 +186,24 @@ func (o *operation) naming() (takes, frees bool) {
 	}
 	ops := o.data.Get("Operations")
 	list := ops.Elements()
-	if ops.Kind() == value.Object {
+	if ops.Kind() == value.Object { // one operation for a list of one
 		list = []value.Value{ops}
 	}
 	for _, op := range list {
-		if namesUnique(op.Get("path").Text()) {
-			return true, true
-		}
+		touched := touches(op.Get("path").Text())
 		for _, m := range op.Get("value").Members() {
-			// Below an extension's URN as well: an attribute of that name there is
-			// taken for one here.
-			if namesUnique(m.Name) || m.Value.Kind() == value.Object && isURN(m.Name) {
-				return true, true
-			}
+			touched = touched || touches(m.Name)
+		}
+		if touched {
+			return true, true
 		}
 	}
 	return false, false
 }
 
-func namesUnique(text string) bool {
-	text = strings.ToLower(text)
-	for _, name := range unique {
-		if strings.Contains(text, strings.ToLower(name)) {
-			return true
-		}
-	}
-	return false
+// touches tells whether a path may lead to a name; an extension may be written
+// as a whole, so it may as well.
+func touches(path string) bool {
+	path = strings.ToLower(path)
+	return strings.Contains(path, "username") || strings.Contains(path, "externalid") || strings.Contains(path, "displayname") || strings.HasPrefix(path, "urn:")
 }

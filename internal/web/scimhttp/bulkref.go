@@ -20,30 +20,61 @@ const refPrefix = "bulkId:"
 // the last slash of a $ref, or a quoted literal in the path of a PATCH. A text
 // that holds "bulkId:" somewhere else is a person's and stays what it is.
 func (o *operation) rewrite(see func(text string) string) (parts []string, data value.Value) {
-	parts = o.parts
-	if len(parts) > 1 {
-		if id := see(parts[1]); id != parts[1] {
-			parts = slices.Clone(parts)
-			parts[1] = id
-		}
+	parts = slices.Clone(o.parts)
+	if o.method != http.MethodPost {
+		parts[1] = see(parts[1])
 	}
-	switch o.method {
-	case http.MethodDelete:
-		return parts, value.Value{}
-	case http.MethodPatch:
-		ops := o.data.Get("Operations")
-		if ops.Kind() == value.Object { // one operation for a list of one
-			return parts, o.data.With("Operations", rewriteOp(ops, see))
-		}
-		return parts, o.data.With("Operations", rewriteEach(ops, func(op value.Value) value.Value { return rewriteOp(op, see) }))
+	r := rewriter{see: see, patch: o.method == http.MethodPatch}
+	if o.method == http.MethodPost || o.method == http.MethodPut {
+		r.rt, _ = resourceType(o.parts[0])
 	}
-	rt, _ := resourceType(o.parts[0])
-	return parts, rewriteMembers(o.data, func(m value.Member) value.Value {
-		if passedOver(rt, m.Name) {
-			return m.Value
+	if o.method != http.MethodDelete {
+		data = r.rewrite("", o.data)
+	}
+	return parts, data
+}
+
+// rewriter rewrites a message: a PATCH, or a resource of the type.
+type rewriter struct {
+	see   func(string) string
+	patch bool
+	rt    *schema.ResourceType // until the outermost object is entered
+}
+
+// rewrite copies: what was parsed is not modified.
+func (r rewriter) rewrite(name string, v value.Value) value.Value {
+	switch v.Kind() {
+	case value.String:
+		return value.Str(r.text(name, v.Text()))
+	case value.Array:
+		out := slices.Clone(v.Elements())
+		for i := range out {
+			out[i] = r.rewrite("", out[i])
 		}
-		return rewriteValue(m.Value, m.Name, see)
-	})
+		return value.Arr(out...)
+	case value.Object:
+		out := slices.Clone(v.Members())
+		rt := r.rt
+		r.rt = nil
+		for i := range out {
+			if !passedOver(rt, out[i].Name) {
+				out[i].Value = r.rewrite(out[i].Name, out[i].Value)
+			}
+		}
+		return value.Obj(out...)
+	}
+	return v
+}
+
+func (r rewriter) text(name, text string) string {
+	switch {
+	case strings.EqualFold(name, "$ref"):
+		tail := strings.LastIndexByte(text, '/') + 1
+		return text[:tail] + r.see(text[tail:])
+	case r.patch && strings.EqualFold(name, "path"):
+		return rewritePath(text, r.see)
+	}
+	return r.see(text)
 }
 
 // passedOver tells whether a POST or PUT leaves the attribute unread because
@@ -56,150 +87,83 @@ func passedOver(rt *schema.ResourceType, name string) bool {
 	return ok && ref.Attr != nil && ref.Attr.Mutability == schema.ReadOnly
 }
 
-// rewriteOp rewrites one operation of a PATCH.
-func rewriteOp(op value.Value, see func(string) string) value.Value {
-	return rewriteMembers(op, func(m value.Member) value.Value {
-		if strings.EqualFold(m.Name, "path") && m.Value.Kind() == value.String {
-			if path := rewritePath(m.Value.Text(), see); path != m.Value.Text() {
-				return value.Str(path)
-			}
-			return m.Value
-		}
-		return rewriteValue(m.Value, m.Name, see)
-	})
-}
-
-func rewriteValue(v value.Value, name string, see func(string) string) value.Value {
-	switch v.Kind() {
-	case value.String:
-		text := v.Text()
-		head := ""
-		if strings.EqualFold(name, "$ref") {
-			head = text[:strings.LastIndexByte(text, '/')+1]
-		}
-		if tail := text[len(head):]; see(tail) != tail {
-			return value.Str(head + see(tail))
-		}
-	case value.Array:
-		return rewriteEach(v, func(e value.Value) value.Value { return rewriteValue(e, "", see) })
-	case value.Object:
-		return rewriteMembers(v, func(m value.Member) value.Value { return rewriteValue(m.Value, m.Name, see) })
-	}
-	return v
-}
-
-// rewriteEach and rewriteMembers copy: what was parsed is not modified.
-func rewriteEach(v value.Value, f func(value.Value) value.Value) value.Value {
-	if v.Kind() != value.Array {
-		return v
-	}
-	out := make([]value.Value, len(v.Elements()))
-	for i, e := range v.Elements() {
-		out[i] = f(e)
-	}
-	return value.Arr(out...)
-}
-
-func rewriteMembers(v value.Value, f func(value.Member) value.Value) value.Value {
-	if v.Kind() != value.Object {
-		return v
-	}
-	out := make([]value.Member, len(v.Members()))
-	for i, m := range v.Members() {
-		out[i] = value.M(m.Name, f(m))
-	}
-	return value.Obj(out...)
-}
-
 // rewritePath rewrites the quoted literals of a path such as
 // members[value eq "bulkId:x"]. One that is no JSON string is left for the
 // path's own parser to refuse.
 func rewritePath(path string, see func(string) string) string {
-	if !strings.Contains(path, `"`) {
-		return path
-	}
 	var out []byte
 	for {
 		start := strings.IndexByte(path, '"')
-		if start < 0 {
-			return string(append(out, path...))
-		}
 		end := start + 1
-		for end < len(path) && path[end] != '"' {
+		for start >= 0 && end < len(path) && path[end] != '"' {
 			if path[end] == '\\' {
 				end++
 			}
 			end++
 		}
-		if end >= len(path) {
+		if start < 0 || end >= len(path) {
 			return string(append(out, path...))
 		}
 		literal := path[start : end+1]
 		out = append(out, path[:start]...)
-		if v, err := value.Parse([]byte(literal)); err == nil && see(v.Text()) != v.Text() {
-			out = value.AppendString(out, see(v.Text()))
-		} else {
+		if v, err := value.Parse([]byte(literal)); err != nil || see(v.Text()) == v.Text() {
 			out = append(out, literal...)
+		} else {
+			out = value.AppendString(out, see(v.Text()))
 		}
 		path = path[end+1:]
 	}
 }
 
-// part takes what refers to late bulkIds out of the body of a POST: now is what
-// can be created before they are there, and later the operations of a PATCH that
-// add the rest. An attribute goes as a whole, a value of an array by itself.
-func part(rt *schema.ResourceType, data value.Value, late []string) (now value.Value, later []value.Value) {
-	waits := func(name string, v value.Value) bool {
-		found := false
-		rewriteValue(v, name, func(text string) string {
-			ref, ok := strings.CutPrefix(text, refPrefix)
-			found = found || ok && slices.Contains(late, ref)
-			return text
-		})
-		return found
-	}
-	add := func(path string, v value.Value) {
-		later = append(later, value.Obj(value.M("op", value.Str("add")), value.M("path", value.Str(path)), value.M("value", v)))
-	}
-	var parting func(v value.Value, prefix string) value.Value
-	parting = func(v value.Value, prefix string) value.Value {
-		var kept []value.Member
-		for _, m := range v.Members() {
-			path := prefix + m.Name
-			switch {
-			case passedOver(rt, path) || !waits(m.Name, m.Value):
-				kept = append(kept, m)
-			case m.Value.Kind() == value.Object && isURN(m.Name):
-				if rest := parting(m.Value, path+":"); len(rest.Members()) > 0 {
-					kept = append(kept, value.M(m.Name, rest))
-				}
-			case m.Value.Kind() == value.Array:
-				var stay, wait []value.Value
-				for _, e := range m.Value.Elements() {
-					if waits("", e) {
-						wait = append(wait, e)
-					} else {
-						stay = append(stay, e)
-					}
-				}
-				if len(stay) > 0 {
-					kept = append(kept, value.M(m.Name, value.Arr(stay...)))
-				}
-				add(path, value.Arr(wait...))
-			default:
-				add(path, m.Value)
+// parter takes out of the body of a POST what refers to bulkIds that stand for
+// nothing yet.
+type parter struct {
+	rt    *schema.ResourceType
+	late  []string
+	later []value.Value // the operations of a PATCH that add what was taken out
+}
+
+// part returns what can be created before the rest is there. An attribute goes
+// as a whole, a value of an array by itself, and an extension by its attributes.
+func (p *parter) part(v value.Value, prefix string) value.Value {
+	var out []value.Member
+	for _, m := range v.Members() {
+		path, stay, wait := prefix+m.Name, value.Value{}, m.Value
+		switch {
+		case passedOver(p.rt, path) || !p.waits(m.Name, m.Value):
+			stay, wait = m.Value, value.Value{}
+		case wait.Kind() == value.Object && strings.HasPrefix(strings.ToLower(m.Name), "urn:"):
+			if stay = p.part(wait, path+":"); len(stay.Members()) == 0 {
+				stay = value.Value{}
 			}
+			wait = value.Value{}
+		case wait.Kind() == value.Array:
+			all := wait.Elements()
+			stays := slices.DeleteFunc(slices.Clone(all), func(e value.Value) bool { return p.waits("", e) })
+			waits := slices.DeleteFunc(slices.Clone(all), func(e value.Value) bool { return !p.waits("", e) })
+			stay, wait = value.Arr(stays...), value.Arr(waits...)
 		}
-		return value.Obj(kept...)
+		if !stay.IsNothing() {
+			out = append(out, value.M(m.Name, stay))
+		}
+		if !wait.IsNothing() {
+			p.later = append(p.later, value.Obj(value.M("op", value.Str("add")), value.M("path", value.Str(path)), value.M("value", wait)))
+		}
 	}
-	return parting(data, ""), later
+	return value.Obj(out...)
+}
+
+// waits tells whether the value refers to one of the late.
+func (p *parter) waits(name string, v value.Value) (found bool) {
+	rewriter{see: func(text string) string {
+		ref, ok := strings.CutPrefix(text, refPrefix)
+		found = found || ok && slices.Contains(p.late, ref)
+		return text
+	}}.rewrite(name, v)
+	return found
 }
 
 // patchOf is the message that holds the operations.
-func patchOf(ops []value.Value) value.Value {
-	return value.Obj(value.M("schemas", value.Strs(patch.URN)), value.M("Operations", value.Arr(ops...)))
-}
-
-func isURN(name string) bool {
-	return len(name) > 4 && strings.EqualFold(name[:4], "urn:")
+func patchOf(ops value.Value) value.Value {
+	return value.Obj(value.M("schemas", value.Strs(patch.URN)), value.M("Operations", ops))
 }

@@ -10,7 +10,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"gatehouse/internal/fault"
 	"gatehouse/internal/scim/value"
 )
 
@@ -36,8 +35,8 @@ type runner struct {
 // runBulk carries the operations out, side by side where nothing is lost by it,
 // or one after the other where the client wants to stop at an error, and counts
 // for the log what became of them.
-func (c *call) runBulk(b bulk) {
-	r := &runner{c: c, b: &b, end: time.Now().Add(bulkTime)}
+func (c *call) runBulk(b *bulk) {
+	r := &runner{c: c, b: b, end: time.Now().Add(bulkTime)}
 	if d, ok := c.r.Context().Deadline(); ok && d.Add(-bulkAnswer).Before(r.end) {
 		r.end = d.Add(-bulkAnswer)
 	}
@@ -82,31 +81,32 @@ func (r *runner) inOrder(steps []step) {
 }
 
 // sideBySide runs at most atOnce steps at a time, each after those it waits for,
-// and those that come first in the order first.
+// and of those that may begin the first in the order.
 func (r *runner) sideBySide(steps []step) {
-	var ready []int // ascending
-	for i := range steps {
-		if steps[i].needs == 0 {
-			ready = append(ready, i)
-		}
-	}
+	begun := make([]bool, len(steps))
+	first, running := 0, 0 // before first, all are begun
 	finished := make(chan int, atOnce)
-	running := 0
-	for running > 0 || len(ready) > 0 {
-		for ; len(ready) > 0 && running < atOnce; running++ {
-			i := ready[0]
-			ready = ready[1:]
+	for {
+		for i := first; i < len(steps) && running < atOnce; i++ {
+			if begun[i] || steps[i].needs > 0 {
+				continue
+			}
+			begun[i] = true
+			running++
 			go func() {
 				defer func() { finished <- i }()
 				r.run(steps[i])
 			}()
 		}
+		for first < len(steps) && begun[first] {
+			first++
+		}
+		if running == 0 {
+			return
+		}
 		running--
 		for _, next := range steps[<-finished].before {
-			if steps[next].needs--; steps[next].needs == 0 {
-				at, _ := slices.BinarySearch(ready, next)
-				ready = slices.Insert(ready, at, next)
-			}
+			steps[next].needs--
 		}
 	}
 }
@@ -131,48 +131,54 @@ func (r *runner) run(s step) {
 	}
 }
 
-// resolve returns the ids of what the references stand for, or which of them
+// resolved returns the operation with ids for the references, or which of them
 // stands for nothing.
-func (r *runner) resolve(refs []string) (ids map[string]string, missing *operation) {
-	ids = make(map[string]string, len(refs))
+func (r *runner) resolved(o operation, refs []string) (parts []string, data value.Value, missing *operation) {
+	ids := make(map[string]string, len(refs))
 	for _, ref := range refs {
 		to := r.b.ops[r.b.creates[ref]]
 		if to.id == "" {
-			return nil, to
+			return nil, data, to
 		}
 		ids[refPrefix+ref] = to.id
 	}
-	return ids, nil
+	if len(ids) == 0 {
+		return o.parts, o.data, nil
+	}
+	parts, data = o.rewrite(func(text string) string {
+		if id, ok := ids[text]; ok {
+			return id
+		}
+		return text
+	})
+	return parts, data, nil
 }
 
+// late reports that an operation is not to be begun any more.
+func (r *runner) late() bool { return r.ctx.Err() != nil || time.Until(r.end) < bulkSlack }
+
 func (r *runner) carryOut(o *operation) {
-	refs := slices.DeleteFunc(slices.Clone(o.refs), func(ref string) bool { return slices.Contains(o.late, ref) })
-	ids, missing := r.resolve(refs)
-	switch {
-	case missing != nil && missing.status == http.StatusServiceUnavailable:
-		o.take(notBegun())
-		return
-	case missing != nil:
-		o.take(r.refusal(fault.New(fault.Conflict, "", "The operation refers to bulkId %.64q, whose operation failed with %d.", missing.bulkID, missing.status)))
-		return
-	case r.ctx.Err() != nil || time.Until(r.end) < bulkSlack:
-		o.take(notBegun())
-		return
+	first := *o
+	refs := o.refs
+	if len(o.late) > 0 {
+		refs = slices.DeleteFunc(slices.Clone(refs), func(ref string) bool { return slices.Contains(o.late, ref) })
+		p := parter{late: o.late}
+		p.rt, _ = resourceType(o.parts[0])
+		first.data = p.part(o.data, "")
+		o.later = p.later
 	}
-	parts, data := o.parts, o.data
-	if len(o.refs) > 0 {
-		first := *o
-		if len(o.late) > 0 {
-			rt, _ := resourceType(o.parts[0])
-			first.data, o.later = part(rt, o.data, o.late)
-		}
-		parts, data = first.rewrite(func(text string) string { return replaced(ids, text) })
+	parts, data, missing := r.resolved(first, refs)
+	switch {
+	case missing != nil && missing.status != http.StatusServiceUnavailable:
+		o.take(told(http.StatusConflict, "The operation refers to bulkId "+short(missing.bulkID)+", whose operation failed with "+strconv.Itoa(missing.status)+"."))
+		return
+	case missing != nil || r.late():
+		// No failure that the log should know, of this or of what it waits for.
+		o.take(told(http.StatusServiceUnavailable, "There was no time left in the request for this operation; nothing of it was done. Send it again in a second."))
+		return
 	}
 	if o.method != http.MethodPost {
-		o.location = r.c.h.base
-		for _, p := range parts {
-			o.location += "/" + url.PathEscape(p)
-		}
+		o.location = r.c.h.base + (&url.URL{Path: "/" + strings.Join(parts, "/")}).EscapedPath()
 	}
 	got := r.ask(o, o.method, parts, data)
 	if o.take(got); !o.failed() && o.method == http.MethodPost {
@@ -183,35 +189,25 @@ func (r *runner) carryOut(o *operation) {
 
 // mend adds to what was created what it could not refer to.
 func (r *runner) mend(o *operation) {
-	ids, missing := r.resolve(o.late)
-	switch {
-	case missing != nil && missing.done:
-		o.take(lacking(missing.bulkID, "failed with "+strconv.Itoa(missing.status)))
-		return
-	case missing != nil:
-		o.take(lacking(missing.bulkID, "was not processed"))
-		return
-	}
-	if r.ctx.Err() != nil || time.Until(r.end) < bulkSlack {
-		o.take(lacking(o.late[0], "came when no time was left"))
-		return
-	}
-	patch := operation{method: http.MethodPatch, parts: []string{o.parts[0], o.id}, data: patchOf(o.later)}
-	parts, data := patch.rewrite(func(text string) string { return replaced(ids, text) })
-	got := r.ask(o, http.MethodPatch, parts, data)
-	if got.status < http.StatusBadRequest {
-		o.etag = got.header.Get("ETag")
+	second := operation{method: http.MethodPatch, parts: []string{o.parts[0], o.id}, data: patchOf(value.Arr(o.later...))}
+	parts, data, missing := r.resolved(second, o.late)
+	lacks, why := o.late[0], "came when no time was left"
+	if missing != nil {
+		lacks, why = missing.bulkID, "was not processed"
+		if missing.done {
+			why = "failed with " + strconv.Itoa(missing.status)
+		}
+	} else if !r.late() {
+		got := r.ask(o, http.MethodPatch, parts, data)
+		if got.status < http.StatusBadRequest {
+			o.etag = got.header.Get("ETag")
+			return
+		}
+		o.take(got)
+		o.response.Set("detail", value.Str("The resource was created, but what refers to others could not be added: "+o.response.Get("detail").Text()))
 		return
 	}
-	o.take(got)
-	o.response.Set("detail", value.Str("The resource was created, but what refers to others could not be added: "+o.response.Get("detail").Text()))
-}
-
-func replaced(ids map[string]string, text string) string {
-	if id, ok := ids[text]; ok {
-		return id
-	}
-	return text
+	o.take(told(http.StatusConflict, "The resource was created, but without its reference to bulkId "+short(lacks)+", whose operation "+why+"."))
 }
 
 // ask makes the request that the operation stands for: by the same handlers and
@@ -275,17 +271,10 @@ func (r *runner) refusal(err error) *recorder {
 	return got
 }
 
-// notBegun answers for what there was no time left to do, and for what waited
-// for it. It is no failure that the log should know.
-func notBegun() *recorder {
-	return told(http.StatusServiceUnavailable, "There was no time left in the request for this operation; nothing of it was done. Send it again in a second.")
-}
+// short quotes a bulkId, which may be as long as the request.
+func short(bulkID string) string { return strconv.Quote(bulkID[:min(len(bulkID), 64)]) }
 
-// lacking answers for a POST that was carried out but for a reference.
-func lacking(ref, why string) *recorder {
-	return told(http.StatusConflict, "The resource was created, but without its reference to bulkId "+strconv.Quote(ref)+", whose operation "+why+".")
-}
-
+// told is an answer of ours to an operation.
 func told(status int, detail string) *recorder {
-	return &recorder{header: http.Header{}, status: status, body: errorBody(status, "", detail)}
+	return &recorder{status: status, body: errorBody(status, "", detail)}
 }

@@ -4,6 +4,6 @@ package scimhttp
 // resource of the authenticated subject. A credential here is a directory's, and
 // a directory is no user: there is nothing that the alias could mean, so the
 // answer is the first of the three that the RFC allows, 501, without a Location.
-func (c *call) me() error {
-	return &unsupportedError{"The client is a directory, not a user: there is no /Me."}
-}
+func (c *call) me() error { return errMe }
+
+var errMe = &unsupportedError{"The client is a directory, not a user: there is no /Me."}
