@@ -106,6 +106,9 @@ func routes() []route {
 		{"GET", "/Groups?filter=id%20eq%20%22OWN%22%20and%20members%20eq%20%22ID%22", "", false},
 		{"POST", "/Users/.search", `{"schemas":["` + searchURN + `"],"filter":"id eq \"ID\""}`, false},
 		{"POST", "/Groups/.search", `{"schemas":["` + searchURN + `"],"filter":"members eq \"ID\""}`, false},
+		{"POST", "/Bulk", bulkOf(drop("/Users/ID"), put("/Users/ID", person("new@example.com")), change("/Users/ID", `{"op":"add","path":"title","value":"Stolen"}`)), false},
+		{"POST", "/Bulk", bulkOf(drop("/Groups/ID"), change("/Groups/ID", `{"op":"remove","path":"members"}`)), true},
+		{"POST", "/Bulk", bulkOf(change("/Groups/OWN", `{"op":"add","path":"members","value":[{"value":"ID"}]}`)), false},
 	}
 }
 

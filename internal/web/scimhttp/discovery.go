@@ -78,7 +78,7 @@ func (h *Handler) config(plain bool) value.Value {
 	config := value.Obj(
 		value.M("schemas", value.Strs("urn:ietf:params:scim:schemas:core:2.0:ServiceProviderConfig")),
 		value.M("patch", supported(true)),
-		value.M("bulk", supported(false, value.M("maxOperations", value.Num(0)), value.M("maxPayloadSize", value.Num(0)))),
+		value.M("bulk", supported(true, value.M("maxOperations", value.Num(maxOperations)), value.M("maxPayloadSize", value.Num(maxBody)))),
 		value.M("filter", supported(true, value.M("maxResults", value.Num(maxPage)))),
 		value.M("changePassword", supported(false)),
 		value.M("sort", supported(true)),

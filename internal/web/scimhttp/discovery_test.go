@@ -16,7 +16,7 @@ func TestDiscovery(t *testing.T) {
 	base := outside + scimhttp.Prefix
 	c := w.get("/ServiceProviderConfig").want(200).lacks("Resources").
 		is("schemas", `["urn:ietf:params:scim:schemas:core:2.0:ServiceProviderConfig"]`).
-		is("patch.supported", "true").is("bulk.supported", "false").is("bulk.maxOperations", "0").is("bulk.maxPayloadSize", "0").
+		is("patch.supported", "true").is("bulk.supported", "true").is("bulk.maxOperations", "1000").is("bulk.maxPayloadSize", "1048576").
 		is("filter.supported", "true").is("filter.maxResults", "500").is("changePassword.supported", "false").is("sort.supported", "true").is("etag.supported", "true").
 		is("meta.resourceType", `"ServiceProviderConfig"`).is("meta.location", strconv.Quote(base+"/ServiceProviderConfig"))
 	for _, part := range []string{"type", "name", "description"} {

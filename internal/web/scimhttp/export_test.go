@@ -13,3 +13,6 @@ func (h *Handler) Bound(scan, members, answer int) {
 		}
 	}
 }
+
+// RewritePath rewrites the ids in the path of a PATCH.
+func RewritePath(path string, see func(string) string) string { return rewritePath(path, see) }

@@ -50,6 +50,8 @@ func TestNothingOfPeopleIsLogged(t *testing.T) {
 		{413, "POST", "/Users", strings.Repeat("Canary-Title ", 100_000)},
 		{415, "POST", "/Users", canary},
 		{401, "GET", "/Users/canary-path", ""},
+		{200, "POST", "/Bulk", bulkOf(post("/Users", "Canary-Title", canary), drop("/Users/canary.name"), change("/Groups/"+g, `{"op":"add","path":"Canary-Title","value":[{"value":"bulkId:canary-path"}]}`), `"Canary-Unknown"`)},
+		{413, "POST", "/Bulk", strings.Repeat("Canary-Title ", 100_000)},
 		{200, "PUT", "/Users/" + id, canary},
 		{200, "PATCH", "/Users/" + id, patch(`{"op":"Replace","path":"active","value":"False"}`)},
 	}
@@ -77,6 +79,7 @@ func TestNothingOfPeopleIsLogged(t *testing.T) {
 		w.get("/Users/"+id).refused(500, "")
 		w.get("/Users?filter=userName+eq+%22canary.name@example.com%22").refused(500, "")
 		w.do("PATCH", "/Groups/"+g, patch(`{"op":"replace","path":"displayName","value":"Canary-Team"}`)).refused(500, "")
+		w.bulk(bulkOf(post("/Users", "Canary-Title", canary), drop("/Users/"+id))).statuses(500, 500)
 	}
 	w.table.breaks(nil)
 	w.do("DELETE", "/Users/"+id, "").want(204)

@@ -2,7 +2,7 @@
 // provision: it speaks HTTP, JSON and each connection's dialect, and decides
 // nothing about users.
 //
-// Bulk and /Me are not supported, and /ServiceProviderConfig says so.
+// /Me is not supported: the client is a directory and no user.
 package scimhttp
 
 import (
@@ -18,6 +18,7 @@ import (
 	"gatehouse/internal/org"
 	"gatehouse/internal/provision"
 	"gatehouse/internal/scim/schema"
+	"gatehouse/internal/scim/value"
 )
 
 // Prefix is the path of the base URL.
@@ -67,6 +68,9 @@ type call struct {
 	route  string        // the pattern of the path, never the path
 	status int           // zero until the answer has begun
 	report schema.Report // in what the message was bent to fit
+
+	given                *value.Value // the body, where the request is an operation of a bulk request
+	operations, failures int          // of a bulk request
 }
 
 // ServeHTTP authenticates, routes, and renders whatever goes wrong as a SCIM
@@ -163,10 +167,10 @@ func (c *call) dispatch(path []string) error {
 		return c.discovery(path)
 	case first == "Me" && n == 1:
 		c.route = "/Me"
-		return &unsupportedError{"The client is a directory, not a user: there is no /Me."}
+		return c.me()
 	case first == "Bulk" && n == 1:
 		c.route = "/Bulk"
-		return &unsupportedError{"Bulk requests are not supported."}
+		return c.bulk()
 	case first == ".search" && n == 1:
 		c.route = "/.search"
 		if c.r.Method != http.MethodPost {
@@ -252,11 +256,14 @@ func (c *call) none() error {
 // log tells of the request what is no person's: ids of ours, the pattern of the
 // path, and the rules by which the message was bent.
 func (c *call) log(took time.Duration) {
-	attrs := make([]slog.Attr, 0, 7)
+	attrs := make([]slog.Attr, 0, 9)
 	attrs = append(attrs, slog.String("route", c.route), slog.String("method", known(c.r.Method)),
 		slog.Int("status", c.status), slog.Int64("ms", took.Milliseconds()))
 	if c.who.Org != nil {
 		attrs = append(attrs, slog.String("org", string(c.who.Org.ID)), slog.String("connection", string(c.who.Connection.ID)))
+	}
+	if c.operations > 0 {
+		attrs = append(attrs, slog.Int("operations", c.operations), slog.Int("failures", c.failures))
 	}
 	if !c.report.IsZero() {
 		var rules []any

@@ -119,6 +119,20 @@ func (w *world) do(method, path, body string, headers ...string) answer {
 	return w.serve(r)
 }
 
+// within is do for a request that ends after a time; 0: it does not.
+func (w *world) within(d time.Duration, method, path, body string) answer {
+	w.Helper()
+	ctx := context.Background()
+	if d > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, d)
+		defer cancel()
+	}
+	r := httptest.NewRequest(method, scimhttp.Prefix+path, strings.NewReader(body)).WithContext(ctx)
+	r.Header.Set("Authorization", "Bearer "+w.token)
+	return w.serve(r)
+}
+
 func (w *world) serve(r *http.Request) answer {
 	w.Helper()
 	rec := httptest.NewRecorder()

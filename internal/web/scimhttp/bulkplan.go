@@ -1,0 +1,209 @@
+package scimhttp
+
+import (
+	"net/http"
+	"strings"
+
+	"gatehouse/internal/identity"
+	"gatehouse/internal/scim/value"
+)
+
+// step is a place in the order of a bulk request: an operation, or the second
+// half of a POST, which patches in what its first half could not refer to yet.
+type step struct {
+	op     *operation
+	mend   bool
+	needs  int   // how many steps have to be done before it
+	before []int // the steps that wait for it
+}
+
+// order puts the operations into an order in which each follows the POSTs that
+// it refers to, and otherwise that of the request. Where POSTs refer to each
+// other in a circle, those that come first are told what they cannot refer to
+// yet (late), and a step that mends it follows the last of those.
+func (b *bulk) order() []step {
+	const unseen, open, closed = 0, 1, 2
+	state := make([]uint8, len(b.ops))
+	waiting := map[int][]int{} // the place of a POST: of those who wait to be mended
+	lacks := make([]int, len(b.ops))
+	var steps []step
+	var visit func(i int)
+	visit = func(i int) {
+		o := b.ops[i]
+		state[i] = open
+		for _, ref := range o.refs {
+			switch j := b.creates[ref]; state[j] {
+			case unseen:
+				visit(j)
+			case open: // only POSTs are referred to, so o is one
+				o.late = append(o.late, ref)
+				waiting[j] = append(waiting[j], i)
+				lacks[i]++
+			}
+		}
+		state[i] = closed
+		steps = append(steps, step{op: o})
+		for _, w := range waiting[i] {
+			if lacks[w]--; lacks[w] == 0 {
+				steps = append(steps, step{op: b.ops[w], mend: true})
+			}
+		}
+	}
+	for i := range b.ops {
+		if state[i] == unseen {
+			visit(i)
+		}
+	}
+	return steps
+}
+
+// link finds which steps have to wait for which, so that the rest may run side
+// by side and the outcome is still that of one after the other: an operation
+// waits for what it refers to, for those before it on the same resource, for a
+// DELETE of what it mentions and the other way around, and where a name might be
+// let go of by one and taken by the other. It adds no wait against the order.
+func (b *bulk) link(steps []step) {
+	l := linker{steps: steps, last: map[string]int{}, mentioned: map[string][]int{}, names: map[string]*traffic{}}
+	for _, o := range b.ops {
+		if o.err == nil && o.method == http.MethodDelete {
+			l.mentioned[o.parts[1]] = nil
+		}
+	}
+	for i, s := range steps {
+		if s.op.err == nil {
+			l.link(i)
+		} else if !s.mend {
+			l.last[refPrefix+s.op.bulkID] = i
+		}
+	}
+}
+
+// linker remembers, of the steps so far, those that a later one may have to wait
+// for.
+type linker struct {
+	steps     []step
+	last      map[string]int      // the last on a resource, by its id or reference, or with a name
+	mentioned map[string][]int    // who mentioned what some operation deletes
+	names     map[string]*traffic // by resource type
+}
+
+// traffic is who took or let go of names since the last that did both.
+type traffic struct{ took, freed []int }
+
+// wait makes the step i come after others.
+func (l *linker) wait(i int, on ...int) {
+	for _, on := range on {
+		l.steps[i].needs++
+		l.steps[on].before = append(l.steps[on].before, i)
+	}
+}
+
+// follow makes the step i come after the last that was marked by the key, and
+// the last itself if it marks.
+func (l *linker) follow(i int, key string, marks bool) {
+	if on, ok := l.last[key]; ok && on != i {
+		l.wait(i, on)
+	}
+	if marks {
+		l.last[key] = i
+	}
+}
+
+func (l *linker) link(i int) {
+	o := l.steps[i].op
+	self := refPrefix + o.bulkID
+	if o.method != http.MethodPost {
+		self = o.parts[1]
+	}
+	l.follow(i, self, true)
+	for _, ref := range o.refs {
+		l.follow(i, refPrefix+ref, false)
+	}
+	if o.method == http.MethodDelete {
+		l.wait(i, l.mentioned[self]...)
+	}
+	if len(l.mentioned) > 0 {
+		o.rewrite(func(text string) string {
+			if m, doomed := l.mentioned[text]; doomed && text != self && (len(m) == 0 || m[len(m)-1] != i) {
+				l.follow(i, text, false)
+				l.mentioned[text] = append(m, i)
+			}
+			return text
+		})
+	}
+	if !l.steps[i].mend {
+		l.naming(i)
+	}
+}
+
+// naming orders those who may take a name among those who may let go of one: by
+// which resource is not known before it is read. Two that take a name each
+// disturb each other only if it is the same.
+func (l *linker) naming(i int) {
+	o := l.steps[i].op
+	kind := o.parts[0]
+	t := l.names[kind]
+	if t == nil {
+		t = &traffic{}
+		l.names[kind] = t
+	}
+	takes, frees := o.naming()
+	if takes {
+		l.wait(i, t.freed...)
+		for _, name := range unique {
+			if v := o.data.Get(name); v.Kind() == value.String {
+				l.follow(i, kind+" "+name+" "+identity.Fold(v.Text()), true)
+			}
+		}
+	}
+	if frees {
+		l.wait(i, t.took...)
+	}
+	if takes && frees {
+		*t = traffic{}
+	}
+	if takes {
+		t.took = append(t.took, i)
+	}
+	if frees {
+		t.freed = append(t.freed, i)
+	}
+}
+
+// unique are the attributes that are claimed. Where one is not unique in a
+// dialect, or is of another type's, nothing is lost but a wait.
+var unique = [...]string{"userName", "externalId", "displayName"}
+
+// naming tells whether the operation may take a name, and let go of one.
+func (o *operation) naming() (takes, frees bool) {
+	switch o.method {
+	case http.MethodPost:
+		return true, false
+	case http.MethodDelete:
+		return false, true
+	case http.MethodPut:
+		return true, true
+	}
+	ops := o.data.Get("Operations")
+	list := ops.Elements()
+	if ops.Kind() == value.Object { // one operation for a list of one
+		list = []value.Value{ops}
+	}
+	for _, op := range list {
+		touched := touches(op.Get("path").Text())
+		for _, m := range op.Get("value").Members() {
+			touched = touched || touches(m.Name)
+		}
+		if touched {
+			return true, true
+		}
+	}
+	return false, false
+}
+
+// touches tells whether a path may lead to a name; an extension may be written
+// as a whole, so it may as well.
+func touches(path string) bool {
+	path = strings.ToLower(path)
+	return strings.Contains(path, "username") || strings.Contains(path, "externalid") || strings.Contains(path, "displayname") || strings.HasPrefix(path, "urn:")
+}
