@@ -168,10 +168,10 @@ func (w *world) members(d provision.Directory, g identity.Group) map[string]bool
 		if err != nil {
 			w.t.Fatal(err)
 		}
-		if out[string(m)] {
-			w.t.Errorf("group %s lists %s twice", g, m)
+		if out[m.ID] {
+			w.t.Errorf("group %s lists %s twice", g, m.ID)
 		}
-		out[string(m)] = true
+		out[m.ID] = true
 	}
 	return out
 }

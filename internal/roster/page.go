@@ -51,6 +51,9 @@ func (r Roster) GroupPage(ctx context.Context, c identity.Connection, start, cou
 		if err != nil {
 			return Page[Group]{}, fmt.Errorf("list groups: %w", err)
 		}
+		if _, ok := membership(it.Sort); ok {
+			continue // of the group before it, in another
+		}
 		if p.skip > 0 {
 			p.skip--
 			continue
