@@ -128,9 +128,14 @@ func (w *world) join(d provision.Directory, name string) roster.User {
 // crowd joins n users and returns their ids as clients write them.
 func (w *world) crowd(d provision.Directory, n int) []string {
 	w.t.Helper()
+	return w.crowdNamed(d, "crowd", n)
+}
+
+func (w *world) crowdNamed(d provision.Directory, name string, n int) []string {
+	w.t.Helper()
 	ids := make([]string, n)
 	for i := range ids {
-		ids[i] = string(w.join(d, fmt.Sprintf("crowd%d@example.com", i)).ID)
+		ids[i] = string(w.join(d, fmt.Sprintf("%s%d@example.com", name, i)).ID)
 	}
 	return ids
 }
