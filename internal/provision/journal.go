@@ -36,7 +36,7 @@ const (
 
 	// lease is for how long whoever carries out a journal has it to themselves
 	// after each step.
-	lease = 2 * time.Second
+	lease = 1500 * time.Millisecond
 	// patience is for how long others wait for it.
 	patience = 20 * time.Second
 )
@@ -131,7 +131,7 @@ func (d Directory) newJournal(g roster.Group, kind audit.Kind, entries []memberE
 	for _, k := range d.Roster.HeaderKeys(g.ID) {
 		writes = append(writes, table.Add(k, roster.Lock, roster.Lock-roster.Range, roster.Lock+roster.Range))
 	}
-	return j, append(writes, due.At(now.Add(lease+time.Second), dueRef(d.Roster.Org(), g.ID))), nil
+	return j, append(writes, due.At(now.Add(lease), dueRef(d.Roster.Org(), g.ID))), nil
 }
 
 // begun tells the journal the version of the commit that began it.
