@@ -16,6 +16,7 @@ import (
 	"gatehouse/internal/courier"
 	"gatehouse/internal/due"
 	"gatehouse/internal/fault"
+	"gatehouse/internal/identity"
 	"gatehouse/internal/mail"
 	"gatehouse/internal/org"
 	"gatehouse/internal/provision"
@@ -80,8 +81,24 @@ func (a *App) Sweeper() *due.Sweeper {
 	return &due.Sweeper{
 		Table: a.Table, Now: a.Now, Log: a.Log,
 		Since:    a.founded,
-		Handlers: map[string]func(context.Context, due.Ref) error{courier.DueKind: a.Courier.Due},
+		Handlers: map[string]func(context.Context, due.Ref) error{
+			courier.DueKind:   a.Courier.Due,
+			provision.DueKind: a.resume,
+		},
 	}
+}
+
+// resume goes on with a change of a group's members that nobody is at any more.
+func (a *App) resume(ctx context.Context, ref due.Ref) error {
+	g, ok := identity.ParseGroup(ref.ID)
+	if !ok {
+		return fmt.Errorf("resume a change of members: %q is no group", ref.ID)
+	}
+	o, err := a.Orgs.Get(ctx, ref.Org)
+	if err != nil {
+		return fmt.Errorf("resume a change of members: %w", err)
+	}
+	return a.Provision.Resume(ctx, o, g)
 }
 
 // SchemaVersion is the form of the items in the table. A program serves only

@@ -28,6 +28,7 @@ import (
 //
 //	O#o#EV#<subject>  <event>   an event, created in the commit that it describes; its counter
 //	                            is its number in the log, zero until it is there
+//	O#o#EV#<subject>#<event>  6 digits  a page of an event of many members: see Page
 //	O#o#LOG           #         counter: the last number given
 //	O#o#LOG#s         16 digits an entry of the log: a copy of the event; s = number modulo 8
 const logShards = 8
@@ -92,6 +93,7 @@ type Event struct {
 	Effects []Effect
 	Changes []Change // empty when sealed by a key that is gone
 	Sealed  bool     // Changes were sealed
+	Paged   bool     // pages name the members; Changes count them
 
 	Number int64      // in the organization's log; zero: not there yet
 	Item   table.Item // as read
@@ -103,6 +105,7 @@ type head struct {
 	Cause   identity.Event `json:"y,omitempty"`
 	Effects string         `json:"f,omitempty"`
 	Sealed  bool           `json:"s,omitempty"`
+	Paged   bool           `json:"p,omitempty"`
 }
 
 // maxValue is how long a value in an event may be; a longer one is replaced by
@@ -112,7 +115,7 @@ const maxValue = 16 << 10
 // Write returns the write that creates the event. Changes are sealed under seal
 // when it is given: personal values are readable for as long as the key is kept.
 func (e Event) Write(o *org.Org, seal *secret.Key) (table.Write, error) {
-	h := head{Kind: e.Kind, Actor: e.Actor.String(), Cause: e.Cause, Sealed: seal != nil}
+	h := head{Kind: e.Kind, Actor: e.Actor.String(), Cause: e.Cause, Sealed: seal != nil, Paged: e.Paged}
 	for i, f := range e.Effects {
 		if i > 0 {
 			h.Effects += " "
@@ -146,8 +149,15 @@ func ParseKey(k table.Key) (identity.Org, string, bool) {
 	}
 	o, rest, _ := strings.Cut(rest, "#")
 	subject, ok := strings.CutPrefix(rest, "EV#")
-	return identity.Org(o), subject, ok
+	return identity.Org(o), subject, ok && !strings.Contains(subject, "#") // else a page of one
 }
+
+// EncodeChanges returns the changes as an event holds them, for one that is
+// written later.
+func EncodeChanges(changes []Change) []byte { return encodeChanges(changes) }
+
+// DecodeChanges reads what EncodeChanges returned.
+func DecodeChanges(b []byte) ([]Change, error) { return decodeChanges(b) }
 
 func encodeChanges(changes []Change) []byte {
 	b := []byte{'['}
@@ -254,7 +264,7 @@ func open(data []byte, id identity.Event, seal *secret.Key) (Event, error) {
 	if err := json.Unmarshal(data[w:w+int(n)], &h); err != nil {
 		return Event{}, fmt.Errorf("the event is damaged: %w", err)
 	}
-	e := Event{ID: id, Kind: h.Kind, Cause: h.Cause, Sealed: h.Sealed}
+	e := Event{ID: id, Kind: h.Kind, Cause: h.Cause, Sealed: h.Sealed, Paged: h.Paged}
 	e.Actor.Kind, e.Actor.ID, _ = strings.Cut(h.Actor, ":")
 	for f := range strings.FieldsSeq(h.Effects) {
 		e.Effects = append(e.Effects, Effect(f))

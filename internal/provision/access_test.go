@@ -116,7 +116,7 @@ func TestOneOfManyReplacementsHasTheLastWord(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				got = append(got, string(id))
+				got = append(got, id.ID)
 			}
 			slices.Sort(got)
 			if !slices.ContainsFunc(lists[:], func(l []string) bool { return slices.Equal(l, got) }) {

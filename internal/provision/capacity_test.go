@@ -105,9 +105,10 @@ func (f *filler) user(r roster.Roster, c identity.Connection, doc provision.Doc,
 		f.counts[k]++
 	}
 	for _, g := range groups {
-		f.put(table.Put(r.MembershipKey(u.ID, g), nil))
-		f.put(table.Put(r.MemberKey(g, u.ID), nil))
-		f.counts[r.MemberHeaderKey(g, u.ID)]++
+		m := roster.UserMember(u.ID)
+		f.put(table.Put(r.MembershipKey(m, g), nil))
+		f.put(table.Put(r.MemberKey(g, m), nil))
+		f.counts[r.MemberHeaderKey(g, m)]++
 	}
 	return u.ID
 }
@@ -209,7 +210,7 @@ func capacity(t testing.TB, tell report) {
 		}
 		f := fill(t, tab)
 		for range size {
-			some := identity.MintUser(d.Connection().ID)
+			some := roster.UserMember(identity.MintUser(d.Connection().ID))
 			f.put(table.Put(r.MemberKey(g.ID, some), nil))
 			f.counts[r.MemberHeaderKey(g.ID, some)]++
 		}

@@ -6,10 +6,13 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"time"
 
 	"gatehouse/internal/audit"
+	"gatehouse/internal/due"
 	"gatehouse/internal/fault"
 	"gatehouse/internal/identity"
+	"gatehouse/internal/provision"
 	"gatehouse/internal/roster"
 	"gatehouse/internal/table"
 	"gatehouse/internal/table/memory"
@@ -69,10 +72,27 @@ func (w *world) sweepAll(rng *rand.Rand) error {
 // finish sweeps, and checks that what is stored makes sense.
 func (w *world) finish() {
 	w.t.Helper()
+	w.resume()
 	if err := w.sweepAll(newRNG()); err != nil {
 		w.t.Errorf("sweeping: %v", err)
 	}
 	w.check(true)
+}
+
+// resume does what the sweep of due work would, once every lease has run out.
+func (w *world) resume() {
+	w.t.Helper()
+	w.mu.Lock()
+	w.clock = w.clock.Add(time.Minute)
+	w.mu.Unlock()
+	sweeper := due.Sweeper{Table: w.memory, Now: w.now, Handlers: map[string]func(context.Context, due.Ref) error{
+		provision.DueKind: func(ctx context.Context, ref due.Ref) error {
+			return w.s.Resume(ctx, w.org, identity.Group(ref.ID))
+		},
+	}}
+	if r, err := sweeper.Sweep(context.Background()); err != nil || r.Failed+r.Dead > 0 {
+		w.t.Errorf("the sweep of due work: %+v, %v", r, err)
+	}
 }
 
 // check walks the whole table and reports everything that contradicts
@@ -138,7 +158,7 @@ func (c *checker) run() {
 				continue
 			}
 			c.users[u.ID] = u
-		case words[0] == "G":
+		case words[0] == "G" && len(k.Sort) == 26:
 			g, err := roster.Group{ID: identity.Group(k.Sort)}.Stored(c.r, it.Version, it.Data)
 			if err != nil || c.r.GroupKey(g.ID) != k {
 				c.wrong("the group at %v does not read: %v", k, err)
@@ -158,8 +178,15 @@ func (c *checker) run() {
 			c.item(k, it, strings.Split(rest, "#"))
 		}
 	}
+	for _, g := range c.groups {
+		for _, k := range c.r.HeaderKeys(g.ID) {
+			if _, locked := roster.Counted(c.all[k]); locked != (g.Journal != "") {
+				c.wrong("the header %v is locked: %v, and the journal of the group is %q", k, locked, g.Journal)
+			}
+		}
+	}
 	for k, n := range c.counts {
-		if c.all[k].N != n {
+		if got, _ := roster.Counted(c.all[k]); got != n {
 			c.wrong("the counter %v says %d, want %d", k, c.all[k].N, n)
 		}
 	}
@@ -233,10 +260,20 @@ func (c *checker) item(k table.Key, it table.Item, words []string) {
 	switch words[0] {
 	case "U":
 		if user, g, ok := strings.Cut(k.Sort, "#M#"); ok {
-			c.membership(identity.User(user), identity.Group(g))
+			c.membership(roster.UserMember(identity.User(user)), identity.Group(g))
+		}
+	case "G":
+		if group, g, ok := strings.Cut(k.Sort, "#M#"); ok {
+			c.membership(roster.GroupMember(identity.Group(group)), identity.Group(g))
 		}
 	case "N":
 		g := identity.Group(words[1])
+		if words[2] == "j" {
+			if group := c.groups[g]; group.Journal == "" || c.swept {
+				c.wrong("a journal of group %s is left: %v", g, k)
+			}
+			return
+		}
 		if k.Sort == "#" {
 			if _, ok := c.groups[g]; !ok && c.swept {
 				c.wrong("a header of the deleted group %s is left: %d", g, it.N)
@@ -245,8 +282,8 @@ func (c *checker) item(k table.Key, it table.Item, words []string) {
 			return
 		}
 		c.counts[table.Key{Part: k.Part, Sort: "#"}]++
-		if u := identity.User(k.Sort); c.r.MemberKey(g, u) != k || !c.has(c.r.MembershipKey(u, g)) {
-			c.wrong("group %s lists %s, who does not know of it", g, u)
+		if m := (roster.Member{ID: k.Sort, Group: len(it.Data) > 0}); c.r.MemberKey(g, m) != k || !c.has(c.r.MembershipKey(m, g)) {
+			c.wrong("group %s lists %s, who does not know of it", g, k.Sort)
 		}
 	case "UN":
 		ids := strings.Fields(string(it.Data))
@@ -283,26 +320,39 @@ func (c *checker) item(k table.Key, it table.Item, words []string) {
 			c.wrong("%s has a tombstone and lives", k.Sort)
 		}
 	case "SW":
-		if _, ok := c.users[identity.User(k.Sort)]; ok || c.swept {
+		if c.lives(roster.Member{ID: k.Sort}) || c.lives(roster.Member{ID: k.Sort, Group: true}) || c.swept {
 			c.wrong("%s is marked as being swept", k.Sort)
 		}
 	case "EV":
+		if len(words) > 2 {
+			c.page(k, identity.Group(words[1]), identity.Event(words[2]))
+			return
+		}
 		c.event(it, words[1])
-	case "CF", "LOG", "G":
+	case "CF", "LOG":
 	default:
 		c.wrong("nobody accounts for the item %v", k)
 	}
 }
 
-func (c *checker) membership(id identity.User, g identity.Group) {
-	if !c.has(c.r.MemberKey(g, id)) {
-		c.wrong("user %s is a member of %s, which does not list it", id, g)
+func (c *checker) lives(m roster.Member) bool { return c.has(c.r.ResourceKey(m)) }
+
+func (c *checker) membership(m roster.Member, g identity.Group) {
+	if it := c.all[c.r.MemberKey(g, m)]; !it.Exists() || string(it.Data) != string(m.Data()) {
+		c.wrong("%v is a member of %s, which does not list it as that", m, g)
 	}
-	if _, ok := c.users[id]; !ok && c.swept {
-		c.wrong("the deleted user %s is still a member of %s", id, g)
+	if !c.lives(m) && c.swept {
+		c.wrong("the deleted %v is still a member of %s", m, g)
 	}
 	if _, ok := c.groups[g]; !ok && c.swept {
-		c.wrong("user %s is still a member of the deleted group %s", id, g)
+		c.wrong("%v is still a member of the deleted group %s", m, g)
+	}
+}
+
+// page looks at a page of an event: the event is there, or its journal is.
+func (c *checker) page(k table.Key, g identity.Group, e identity.Event) {
+	if !c.has(audit.Key(c.r.Org(), string(g), e)) && c.groups[g].Journal != e {
+		c.wrong("the page %v belongs to no event", k)
 	}
 }
 

@@ -183,7 +183,7 @@ func TestEveryCommitThatFails(t *testing.T) {
 					if after && nth == 1 && c.again != nil && err != nil && c.again(err) {
 						err = nil
 					}
-					// A group whose creation took several commits exists after the first.
+					// A group whose creation is a journal exists after the first.
 					if nth > 1 && c.again != nil && err != nil && c.again(err) {
 						err = nil
 					}
@@ -211,18 +211,22 @@ func TestTheCheckFinds(t *testing.T) {
 		"a user without its claim": func(s *stage) table.Write {
 			return table.Delete(s.item(s.a.Roster.NameClaimKey("crowd1@example.com")))
 		},
-		"a claim without its user":        func(s *stage) table.Write { return table.Delete(s.item(s.a.Roster.UserKey(s.id(1)))) },
-		"an address without its user":     func(s *stage) table.Write { return table.Put(s.a.Roster.EmailKey("x@example.com", s.id(1)), nil) },
-		"a user who is counted twice":     func(s *stage) table.Write { return table.Add(s.a.Roster.CounterKeys(s.id(1))[0], 1, 0, 9999) },
-		"a member who does not know":      func(s *stage) table.Write { return table.Delete(s.item(s.a.Roster.MembershipKey(s.id(1), s.team.ID))) },
-		"a membership that is not listed": func(s *stage) table.Write { return table.Put(s.a.Roster.MembershipKey(s.id(50), s.team.ID), nil) },
+		"a claim without its user":    func(s *stage) table.Write { return table.Delete(s.item(s.a.Roster.UserKey(s.id(1)))) },
+		"an address without its user": func(s *stage) table.Write { return table.Put(s.a.Roster.EmailKey("x@example.com", s.id(1)), nil) },
+		"a user who is counted twice": func(s *stage) table.Write { return table.Add(s.a.Roster.CounterKeys(s.id(1))[0], 1, 0, 9999) },
+		"a member who does not know": func(s *stage) table.Write {
+			return table.Delete(s.item(s.a.Roster.MembershipKey(s.member(1), s.team.ID)))
+		},
+		"a membership that is not listed": func(s *stage) table.Write { return table.Put(s.a.Roster.MembershipKey(s.member(50), s.team.ID), nil) },
 		"a header that counts wrongly": func(s *stage) table.Write {
-			return table.Add(s.a.Roster.MemberHeaderKey(s.team.ID, s.id(1)), 1, 0, 9999)
+			return table.Add(s.a.Roster.MemberHeaderKey(s.team.ID, s.member(1)), 1, 0, 9999)
 		},
 		"an admin too many":         func(s *stage) table.Write { return table.Add(s.a.Roster.AdminsKey(), 1, 0, 9999) },
 		"an item of nobody's":       func(s *stage) table.Write { return table.Put(table.Key{Part: s.org.Part("Q"), Sort: "#"}, nil) },
 		"a tombstone of the living": func(s *stage) table.Write { return table.Put(s.a.Roster.TombstoneKey(s.id(1)), nil) },
-		"a mark of sweeping":        func(s *stage) table.Write { return table.Put(s.a.Roster.SweepingKey(identity.MintUser("abcde")), nil) },
+		"a mark of sweeping": func(s *stage) table.Write {
+			return table.Put(s.a.Roster.SweepingKey(roster.UserMember(identity.MintUser("abcde"))), nil)
+		},
 		"a link that is unknown": func(s *stage) table.Write {
 			p := s.admin
 			p.Links = nil
@@ -244,6 +248,8 @@ func TestTheCheckFinds(t *testing.T) {
 		}
 	}
 }
+
+func (s *stage) member(i int) roster.Member { return roster.UserMember(s.id(i)) }
 
 func (s *stage) id(i int) identity.User { return identity.User(s.users[i]) }
 

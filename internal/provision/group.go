@@ -36,40 +36,40 @@ func (d Directory) Group(ctx context.Context, id string) (roster.Group, error) {
 // dialect keeps names unique in a connection; RFC 7643 §4.2 does not ask for it.
 func (d Directory) uniqueNames() bool { return d.conn.Dialect == "" || d.conn.Dialect == "compat" }
 
-// CreateGroup creates a group with members: the group and the first of them in
-// one commit, more in commits that follow.
+// CreateGroup creates a group with the members.
 func (d Directory) CreateGroup(ctx context.Context, doc Doc, members []string) (roster.Group, error) {
-	ids, err := d.members(ctx, members)
+	return d.CreateGroupOf(ctx, doc, MemberOp{Kind: AddMembers, IDs: members})
+}
+
+// CreateGroupOf is CreateGroup where the client says what the members are. A
+// group of more members than one commit takes is there at once, and its members
+// come by a journal, which is carried out before it returns.
+func (d Directory) CreateGroupOf(ctx context.Context, doc Doc, members MemberOp) (roster.Group, error) {
+	ids, err := d.members(ctx, "", members.IDs, members.Types)
 	if err != nil {
 		return roster.Group{}, err
 	}
 	for range tries {
-		g := roster.Group{ID: identity.MintGroup(d.conn.ID), Unique: d.uniqueNames(), LastEvent: identity.MintEvent(d.s.now())}
+		g := roster.Group{ID: identity.MintGroup(d.conn.ID), Unique: d.uniqueNames()}
 		g.SetDoc(doc.Attributes, doc.Extensions)
-		first := ids[:min(len(ids), perCommit)]
-		event := audit.Event{ID: g.LastEvent, Subject: string(g.ID), Kind: audit.GroupCreated, Actor: d.actor,
-			Changes: append([]audit.Change{{After: doc.Attributes}}, membersChange(first, nil)...)}
-		if len(first) > 0 {
-			event.Effects = []audit.Effect{audit.Settle}
-		}
-		ev, err := event.Write(d.Roster.Org(), nil)
+		var j *journal
+		writes, err := d.firstMembers(&g, ids, &j)
 		if err != nil {
 			return roster.Group{}, err
 		}
 		nameKey := d.Roster.GroupNameKey(d.conn.ID, g.Name(), g.ID, g.Unique)
-		writes := []table.Write{table.Create(d.Roster.GroupKey(g.ID), g.Encode()), ev, table.Create(nameKey, []byte(g.ID))}
+		writes = append(writes, table.Create(d.Roster.GroupKey(g.ID), g.Encode()), table.Create(nameKey, []byte(g.ID)))
 		if x := doc.Attributes.Get("externalId").Text(); x != "" {
 			writes = append(writes, table.Create(d.Roster.GroupExternalKey(x, g.ID), nil))
 		}
 		for _, k := range d.Roster.GroupCounterKeys(g.ID) {
 			writes = append(writes, table.Add(k, 1, 0, most))
 		}
-		writes = append(writes, d.memberWrites(g.ID, first)...)
-		_, err = d.s.table.Commit(ctx, writes...)
+		v, err := d.s.table.Commit(ctx, writes...)
 		switch {
 		case err == nil:
-			if rest := ids[len(first):]; len(rest) > 0 {
-				if err := d.changeMembers(ctx, g, rest, nil, g.LastEvent); err != nil {
+			if j != nil {
+				if err := d.carryOn(ctx, g.ID, j, v); err != nil {
 					return roster.Group{}, err
 				}
 			}
@@ -77,10 +77,44 @@ func (d Directory) CreateGroup(ctx context.Context, doc Doc, members []string) (
 		case table.Conflicts(err, nameKey):
 			return roster.Group{}, nameTaken()
 		case !table.Conflicts(err):
+			d.s.unanswered(ctx, d.Roster, g.ID, j, err)
 			return roster.Group{}, fmt.Errorf("create group: %w", err)
 		}
 	}
 	return roster.Group{}, busy(nil)
+}
+
+// firstMembers builds the writes of a new group's members and event, or those of
+// its journal.
+func (d Directory) firstMembers(g *roster.Group, ids []roster.Member, j **journal) ([]table.Write, error) {
+	changes := []audit.Change{{After: g.Doc()}}
+	if len(ids) > perCommit {
+		begun, writes, err := d.newJournal(*g, audit.GroupCreated, edits(ids, nil), false, changes)
+		if err != nil {
+			return nil, err
+		}
+		g.Journal, *j = begun.Event, begun
+		return writes, nil
+	}
+	g.LastEvent = identity.MintEvent(d.s.now())
+	event := audit.Event{ID: g.LastEvent, Subject: string(g.ID), Kind: audit.GroupCreated, Actor: d.actor,
+		Changes: append(changes, membersChange(ids, nil)...)}
+	if len(ids) > 0 {
+		event.Effects = []audit.Effect{audit.Settle}
+	}
+	ev, err := event.Write(d.Roster.Org(), nil)
+	return append(d.memberWrites(g.ID, ids), ev), err
+}
+
+// carryOn carries out a journal that was begun in the commit with the version;
+// if somebody else took it over, it waits for them.
+func (d Directory) carryOn(ctx context.Context, g identity.Group, j *journal, v table.Version) error {
+	j.begun(v)
+	err := d.s.carry(ctx, d.Roster, g, j)
+	if table.Conflicts(err) {
+		return d.s.finish(ctx, d.Roster, g)
+	}
+	return err
 }
 
 // MemberKind is what a MemberOp does to the list of members.
@@ -94,70 +128,73 @@ const (
 
 // MemberOp is one step of a change of members; steps apply in order.
 type MemberOp struct {
-	Kind MemberKind
-	IDs  []string
+	Kind  MemberKind
+	IDs   []string
+	Types map[string]string // what the client says the ids are, "User" or "Group", where it does
 }
 
 // ChangeGroup changes a group's attributes by edit (nil: not at all) and its
-// members by the steps: the attributes and the first perCommit members in one
-// commit, more members in commits that follow. What changes nothing writes
-// nothing: neither the tag nor the time of the group moves for it. Changed tells
-// whether anything did. A precondition holds for the first commit.
-//
-// Where the steps say who the members are from then on, they are compared again
-// in the end: of two who do so at once, one has the last word on the whole list.
+// members by the steps, all of it or nothing: in one commit, or where that does
+// not take so many members, by a journal, which is carried out before it
+// returns. What changes nothing writes nothing: neither the tag nor the time of
+// the group moves for it. Changed tells whether anything did. After an error the
+// change may still be carried out, if it was begun; then it is wholly.
 func (d Directory) ChangeGroup(ctx context.Context, id string, match Match, edit func(roster.Group) (Doc, error), ops []MemberOp) (g roster.Group, changed bool, err error) {
 	own, err := d.ownGroup(id)
 	if err != nil {
 		return roster.Group{}, false, err
 	}
-	whole := slices.ContainsFunc(ops, func(op MemberOp) bool { return op.Kind == ReplaceMembers })
 	var last error
-	for range tries {
-		g, err := d.Roster.Group(ctx, own)
+	for lost := 0; lost < tries; {
+		g, err := d.quietGroup(ctx, own)
 		if err != nil {
 			return roster.Group{}, false, err
 		}
 		if err := match.check(g.Tag()); err != nil {
 			return roster.Group{}, false, err
 		}
-		add, remove, err := d.netMembers(ctx, own, ops)
+		n, err := d.netMembers(ctx, own, ops)
 		if err != nil {
 			return roster.Group{}, false, err
 		}
-		c := groupChange{group: g, add: add[:min(len(add), perCommit)]}
-		c.remove = remove[:min(len(remove), perCommit-len(c.add))]
+		c := groupChange{group: g, net: n}
 		if edit != nil {
 			if err := d.editing(ctx, &c, edit); err != nil {
 				return roster.Group{}, false, err
 			}
 		}
-		if !c.edited && len(c.add)+len(c.remove) == 0 {
-			if match == nil {
-				return g, changed, nil
+		if !c.edited && n.size() == 0 {
+			if match == nil && !n.whole {
+				return g, false, nil
 			}
-			// Somebody else may have done it since the tag was read.
+			// Somebody else may have done it since the tag was read; and who came
+			// since the list was may not be on it.
 			now, err := d.Roster.Group(ctx, own)
 			if err != nil {
 				return roster.Group{}, false, err
 			}
-			return now, changed, match.check(now.Tag())
-		}
-		event, err := d.commitGroup(ctx, &c, match != nil || whole, "")
-		if err == nil {
-			g.LastEvent, changed = event, true
-			if err := d.changeMembers(ctx, g, add[len(c.add):], remove[len(c.remove):], event); err != nil {
-				return roster.Group{}, true, err
+			if err := match.check(now.Tag()); err != nil {
+				return roster.Group{}, false, err
 			}
-			if whole {
-				match, edit = nil, nil
+			if n.whole && now.Tag() != g.Tag() {
+				lost++
 				continue
 			}
+			return now, false, nil
+		}
+		// A whole list that others keep getting ahead of is locked in.
+		begun := false
+		if n.size() > perCommit || n.whole && match == nil && lost >= patient {
+			begun, err = d.journalGroup(ctx, &c, match != nil)
+		} else {
+			err = d.commitGroup(ctx, &c, match != nil || n.whole)
+		}
+		if err == nil {
 			g, err = d.Roster.Group(ctx, own)
 			return g, true, err
 		}
-		if !table.Conflicts(err) {
-			return roster.Group{}, false, fmt.Errorf("change group: %w", err)
+		if begun || !table.Conflicts(err) {
+			return roster.Group{}, begun, fmt.Errorf("change group: %w", err)
 		}
 		if c.name != (table.Key{}) && table.Conflicts(err, c.name) {
 			holders, err := d.Roster.GroupsByName(ctx, d.conn.ID, c.next.Name())
@@ -168,19 +205,38 @@ func (d Directory) ChangeGroup(ctx context.Context, id string, match Match, edit
 				return roster.Group{}, false, nameTaken()
 			}
 		}
+		lost++
 		last = err
 	}
 	return roster.Group{}, false, busy(last)
+}
+
+// patient is how many rounds a whole list may lose to others before it locks
+// them out.
+const patient = 8
+
+// quietGroup returns the group at a moment without a journal.
+func (d Directory) quietGroup(ctx context.Context, id identity.Group) (roster.Group, error) {
+	for range tries {
+		g, err := d.Roster.Group(ctx, id)
+		if err != nil || !g.Busy() {
+			return g, err
+		}
+		if err := d.s.finish(ctx, d.Roster, id); err != nil {
+			return roster.Group{}, err
+		}
+	}
+	return roster.Group{}, busy(nil)
 }
 
 func nameTaken() error {
 	return fault.New(fault.Conflict, fault.Uniqueness, "The displayName is in use by another group.")
 }
 
-// groupChange is what one commit does to a group.
+// groupChange is what a request does to a group.
 type groupChange struct {
-	group       roster.Group // as read
-	add, remove []identity.User
+	group roster.Group // as read
+	net
 
 	edited  bool           // the attributes change as well:
 	next    roster.Group   // the group with them
@@ -222,25 +278,48 @@ func (d Directory) editing(ctx context.Context, c *groupChange, edit func(roster
 	return err
 }
 
-// commitGroup writes one change of a group with its event; guarded, it depends
-// on the group and on its members being as they were read.
-func (d Directory) commitGroup(ctx context.Context, c *groupChange, guarded bool, cause identity.Event) (identity.Event, error) {
+// journalGroup begins a change by a journal, and carries it out. Begun tells
+// whether it got as far.
+func (d Directory) journalGroup(ctx context.Context, c *groupChange, guarded bool) (begun bool, err error) {
+	kind, next, entries := audit.GroupMembers, c.group, edits(c.add, c.remove)
+	if c.edited {
+		kind, next = audit.GroupChanged, c.next
+	}
+	if c.whole {
+		entries = edits(c.list, nil)
+	}
+	j, writes, err := d.newJournal(c.group, kind, entries, c.whole, c.changes)
+	if err != nil {
+		return false, err
+	}
+	if guarded {
+		writes = d.unmoved(c.group, writes)
+	}
+	next.Journal = j.Event
+	v, err := d.s.table.Commit(ctx, append(append(writes, c.writes...), table.Replace(c.group.Item, next.Encode()))...)
+	if err != nil {
+		d.s.unanswered(ctx, d.Roster, c.group.ID, j, err)
+		return false, err
+	}
+	return true, d.carryOn(ctx, c.group.ID, j, v)
+}
+
+// commitGroup writes a change of a group with its event; guarded, it depends on
+// the group and on its members being as they were read.
+func (d Directory) commitGroup(ctx context.Context, c *groupChange, guarded bool) error {
 	writes := append(slices.Clone(c.writes), d.memberWrites(c.group.ID, c.add)...)
 	if len(c.remove) > 0 {
 		more, err := d.s.ending(ctx, d.Roster, c.group.ID, c.remove)
 		if err != nil {
-			return "", err
+			return err
 		}
 		writes = mergeAdds(append(writes, more...))
 	}
 	if len(writes) == 0 && !c.edited { // others did all of it meanwhile
-		if guarded {
-			return "", &table.ConflictError{Keys: []table.Key{c.group.Item.Key}}
-		}
-		return c.group.LastEvent, nil
+		return &table.ConflictError{Keys: []table.Key{c.group.Item.Key}}
 	}
 	id := identity.MintEvent(d.s.now(), c.group.LastEvent)
-	e := audit.Event{ID: id, Subject: string(c.group.ID), Kind: audit.GroupMembers, Actor: d.actor, Cause: cause,
+	e := audit.Event{ID: id, Subject: string(c.group.ID), Kind: audit.GroupMembers, Actor: d.actor,
 		Changes: append(c.changes, membersChange(c.add, c.remove)...)}
 	if c.edited {
 		e.Kind = audit.GroupChanged
@@ -250,7 +329,7 @@ func (d Directory) commitGroup(ctx context.Context, c *groupChange, guarded bool
 	}
 	event, err := e.Write(d.Roster.Org(), nil)
 	if err != nil {
-		return "", err
+		return err
 	}
 	writes = append(writes, event)
 	if guarded {
@@ -264,7 +343,7 @@ func (d Directory) commitGroup(ctx context.Context, c *groupChange, guarded bool
 		writes = append(writes, table.Check(c.group.Item))
 	}
 	_, err = d.s.table.Commit(ctx, writes...)
-	return id, err
+	return err
 }
 
 func (d Directory) deletes(ctx context.Context, keys []table.Key) ([]table.Write, error) {
@@ -282,17 +361,18 @@ func (d Directory) deletes(ctx context.Context, keys []table.Key) ([]table.Write
 	return writes, nil
 }
 
-// DeleteGroup deletes a group; its members stay users. The first memberships end
-// in the same commit, the rest is swept by the feed: until then those users may
-// still show the group, which itself is gone.
+// DeleteGroup deletes a group; its members stay what they are. The first
+// memberships, those in it and its own in others, end in the same commit, the
+// rest is swept by the feed: until then those users may still show the group,
+// which itself is gone.
 func (d Directory) DeleteGroup(ctx context.Context, id string, match Match) error {
 	own, err := d.ownGroup(id)
 	if err != nil {
 		return err
 	}
 	var last error
-	for range tries {
-		g, err := d.Roster.Group(ctx, own)
+	for lost := range tries {
+		g, err := d.quietGroup(ctx, own)
 		if err != nil {
 			return err
 		}
@@ -327,6 +407,15 @@ func (d Directory) DeleteGroup(ctx context.Context, id string, match Match) erro
 			}
 			writes = append(writes, more...)
 		}
+		in, err := d.Roster.Memberships(ctx, roster.GroupMember(own), inline+1)
+		if err != nil {
+			return err
+		}
+		more, err := d.s.outOf(ctx, d.Roster, roster.GroupMember(own), in, lost > 0)
+		if err != nil {
+			return err
+		}
+		writes = append(writes, more...)
 		if match != nil {
 			writes = d.unmoved(g, writes)
 		}
@@ -342,13 +431,13 @@ func (d Directory) DeleteGroup(ctx context.Context, id string, match Match) erro
 	return busy(last)
 }
 
-func (d Directory) listed(ctx context.Context, g identity.Group) ([]identity.User, error) {
-	var out []identity.User
-	for id, err := range d.Roster.Members(ctx, g) {
+func (d Directory) listed(ctx context.Context, g identity.Group) ([]roster.Member, error) {
+	var out []roster.Member
+	for m, err := range d.Roster.Members(ctx, g) {
 		if err != nil {
 			return nil, err
 		}
-		if out = append(out, id); len(out) == inline {
+		if out = append(out, m); len(out) == inline {
 			break
 		}
 	}

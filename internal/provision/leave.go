@@ -3,7 +3,9 @@ package provision
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"iter"
 	"time"
 
 	"gatehouse/internal/audit"
@@ -33,7 +35,7 @@ func (d Directory) Leave(ctx context.Context, id string, match Match) error {
 		return err
 	}
 	var last error
-	for range tries {
+	for lost := range tries {
 		u, err := d.Roster.User(ctx, own, true)
 		if err != nil {
 			return err
@@ -41,7 +43,7 @@ func (d Directory) Leave(ctx context.Context, id string, match Match) error {
 		if err := match.check(u.Tag()); err != nil {
 			return err
 		}
-		writes, err := d.leaving(ctx, u)
+		writes, err := d.leaving(ctx, u, lost > 0)
 		if err != nil {
 			return err
 		}
@@ -60,7 +62,7 @@ func (d Directory) Leave(ctx context.Context, id string, match Match) error {
 	return busy(last)
 }
 
-func (d Directory) leaving(ctx context.Context, u roster.User) ([]table.Write, error) {
+func (d Directory) leaving(ctx context.Context, u roster.User, later bool) ([]table.Write, error) {
 	event := audit.Event{
 		ID: identity.MintEvent(d.s.now(), u.LastEvent), Subject: string(u.ID), Kind: audit.UserLeft,
 		Actor: d.actor, Effects: []audit.Effect{audit.Sweep},
@@ -87,10 +89,7 @@ func (d Directory) leaving(ctx context.Context, u roster.User) ([]table.Write, e
 		}
 		writes = append(writes, more...)
 	}
-	if len(u.Groups) > inline {
-		return append(writes, table.Put(d.Roster.SweepingKey(u.ID), nil)), nil
-	}
-	more, err := d.s.removal(ctx, d.Roster, u.ID, u.Groups)
+	more, err := d.s.outOf(ctx, d.Roster, roster.UserMember(u.ID), u.Groups, later)
 	return append(writes, more...), err
 }
 
@@ -119,11 +118,22 @@ func (d Directory) accessOfLeaver(ctx context.Context, u roster.User) ([]table.W
 	return append(writes, countAdmin(d.Roster, &person, false)...), err
 }
 
-// removal builds the writes that end a user's memberships of the groups.
-func (s *Service) removal(ctx context.Context, r roster.Roster, id identity.User, groups []identity.Group) ([]table.Write, error) {
+// outOf builds the writes that take who is deleted out of the groups: at once,
+// or where they are many, by a mark that hides the member until the feed has
+// swept. Later asks for the mark: one of the groups may be locked by a journal,
+// which a deletion need not wait for.
+func (s *Service) outOf(ctx context.Context, r roster.Roster, m roster.Member, groups []identity.Group, later bool) ([]table.Write, error) {
+	if len(groups) > inline || later && len(groups) > 0 {
+		return []table.Write{table.Put(r.SweepingKey(m), nil)}, nil
+	}
+	return s.removal(ctx, r, m, groups)
+}
+
+// removal builds the writes that end a member's memberships of the groups.
+func (s *Service) removal(ctx context.Context, r roster.Roster, m roster.Member, groups []identity.Group) ([]table.Write, error) {
 	var writes []table.Write
 	for _, g := range groups {
-		more, err := s.ending(ctx, r, g, []identity.User{id})
+		more, err := s.ending(ctx, r, g, []roster.Member{m})
 		if err != nil {
 			return nil, err
 		}
@@ -138,47 +148,62 @@ func (s *Service) Sweep(ctx context.Context, o *org.Org, e audit.Event) error {
 	r := roster.Of(s.table, o)
 	switch e.Kind {
 	case audit.UserLeft:
-		return s.sweepUser(ctx, r, identity.User(e.Subject))
+		return s.sweepMember(ctx, r, roster.UserMember(identity.User(e.Subject)))
 	case audit.GroupDeleted:
-		return s.sweepGroup(ctx, r, identity.Group(e.Subject))
+		g := identity.Group(e.Subject)
+		if err := s.sweepGroup(ctx, r, g); err != nil {
+			return err
+		}
+		return s.sweepMember(ctx, r, roster.GroupMember(g))
 	case audit.GroupMembers, audit.GroupCreated, audit.GroupChanged:
 		return s.settle(ctx, r, e)
 	}
 	return nil
 }
 
-func (s *Service) sweepUser(ctx context.Context, r roster.Roster, id identity.User) error {
+// sweepMember takes who is deleted out of every group.
+func (s *Service) sweepMember(ctx context.Context, r roster.Roster, m roster.Member) error {
 	for {
-		groups, err := r.Memberships(ctx, id, inline)
+		groups, err := r.Memberships(ctx, m, inline)
 		if err != nil {
 			return err
 		}
 		if len(groups) == 0 {
 			break
 		}
-		writes, err := s.removal(ctx, r, id, groups)
+		writes, err := s.removal(ctx, r, m, groups)
 		if err != nil {
 			return err
 		}
-		if err := s.commitSweep(ctx, writes); err != nil {
+		if err := s.commitSweep(ctx, r, groups, writes); err != nil {
 			return err
 		}
 	}
-	mark, err := s.table.Get(ctx, r.SweepingKey(id))
+	mark, err := s.table.Get(ctx, r.SweepingKey(m))
 	if err != nil || len(mark) == 0 {
 		return err
 	}
-	return s.commitSweep(ctx, []table.Write{table.Delete(mark[0])})
+	return s.commitSweep(ctx, r, nil, []table.Write{table.Delete(mark[0])})
 }
 
-// commitSweep lets a conflict pass: somebody else swept the same, and the loop
-// that called looks again.
-func (s *Service) commitSweep(ctx context.Context, writes []table.Write) error {
+// commitSweep lets a conflict pass: somebody else swept the same, or one of the
+// groups is locked by a journal, which is finished first. The loop that called
+// looks again.
+func (s *Service) commitSweep(ctx context.Context, r roster.Roster, groups []identity.Group, writes []table.Write) error {
 	if len(writes) == 0 {
 		return nil
 	}
-	if _, err := s.table.Commit(ctx, writes...); err != nil && !table.Conflicts(err) {
+	_, err := s.table.Commit(ctx, writes...)
+	if err == nil {
+		return nil
+	}
+	if !table.Conflicts(err) {
 		return fmt.Errorf("sweep memberships: %w", err)
+	}
+	for _, g := range groups {
+		if err := s.finish(ctx, r, g); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -192,32 +217,26 @@ func (s *Service) sweepGroup(ctx context.Context, r roster.Roster, g identity.Gr
 		if len(batch) == 0 {
 			return s.dropHeaders(ctx, r, g)
 		}
-		if err := s.endMembers(ctx, r, g, batch); err != nil {
+		writes, err := s.ending(ctx, r, g, batch)
+		if err != nil {
+			return err
+		}
+		if err := s.commitSweep(ctx, r, nil, writes); err != nil {
 			return err
 		}
 	}
 }
 
-// endMembers removes the users from the group's list, and the group from
-// theirs.
-func (s *Service) endMembers(ctx context.Context, r roster.Roster, g identity.Group, ids []identity.User) error {
-	writes, err := s.ending(ctx, r, g, ids)
-	if err != nil {
-		return err
-	}
-	return s.commitSweep(ctx, writes)
-}
-
-// ending builds the writes that end the users' memberships of the group: those
-// halves of each that still stand. Headers have no lower bound: a sweep that
+// ending builds the writes that end the members' memberships of the group: those
+// halves of each that still stand. Headers may fall below zero: a sweep that
 // comes late must not be stuck on a group whose headers are gone.
-func (s *Service) ending(ctx context.Context, r roster.Roster, g identity.Group, ids []identity.User) ([]table.Write, error) {
-	if len(ids) == 0 {
+func (s *Service) ending(ctx context.Context, r roster.Roster, g identity.Group, ms []roster.Member) ([]table.Write, error) {
+	if len(ms) == 0 {
 		return nil, nil
 	}
 	var keys []table.Key
-	for _, id := range ids {
-		keys = append(keys, r.MembershipKey(id, g), r.MemberKey(g, id))
+	for _, m := range ms {
+		keys = append(keys, r.MembershipKey(m, g), r.MemberKey(g, m))
 	}
 	items, err := s.table.Get(ctx, keys...)
 	if err != nil {
@@ -226,8 +245,8 @@ func (s *Service) ending(ctx context.Context, r roster.Roster, g identity.Group,
 	var writes []table.Write
 	for _, it := range items {
 		writes = append(writes, table.Delete(it))
-		if id := identity.User(it.Sort); it.Key == r.MemberKey(g, id) {
-			writes = append(writes, table.Add(r.MemberHeaderKey(g, id), -1, -most, most))
+		if m := (roster.Member{ID: it.Sort}); it.Key == r.MemberKey(g, m) {
+			writes = append(writes, table.Add(r.MemberHeaderKey(g, m), -1, -roster.Range, roster.Range))
 		}
 	}
 	return mergeAdds(writes), nil
@@ -243,43 +262,73 @@ func (s *Service) dropHeaders(ctx context.Context, r roster.Roster, g identity.G
 	for _, it := range items {
 		writes = append(writes, table.Delete(it))
 	}
-	return s.commitSweep(ctx, writes)
+	return s.commitSweep(ctx, r, nil, writes)
 }
 
 // settle looks after an add of members: who was deleted, or whose group was,
 // between the add's reading and its commit, is taken out again.
 func (s *Service) settle(ctx context.Context, r roster.Roster, e audit.Event) error {
 	g := identity.Group(e.Subject)
-	var added []identity.User
-	for _, c := range e.Changes {
-		if c.Path == "members" {
-			for _, v := range c.After.Elements() {
-				added = append(added, identity.User(v.Text()))
-			}
+	_, err := r.Group(ctx, g)
+	gone := fault.Is(err, fault.NotFound)
+	if err != nil && !gone {
+		return err
+	}
+	for added, err := range s.added(ctx, r, e) {
+		if err != nil {
+			return err
 		}
-	}
-	if len(added) == 0 {
-		return nil
-	}
-	if _, err := r.Group(ctx, g); fault.Is(err, fault.NotFound) {
-		return s.sweepGroup(ctx, r, g)
-	} else if err != nil {
-		return err
-	}
-	there := map[identity.User]bool{}
-	users, err := r.Users(ctx, added...)
-	if err != nil {
-		return err
-	}
-	for _, u := range users {
-		there[u.ID] = true
-	}
-	for _, id := range added {
-		if !there[id] {
-			if err := s.sweepUser(ctx, r, id); err != nil {
+		if len(added) == 0 {
+			continue
+		}
+		if gone {
+			return s.sweepGroup(ctx, r, g)
+		}
+		var either []roster.Member
+		for _, id := range added {
+			either = append(either, roster.Member{ID: id}, roster.Member{ID: id, Group: true})
+		}
+		there, err := r.Existing(ctx, either...)
+		if err != nil {
+			return err
+		}
+		for at := 0; at < len(either); at += 2 {
+			user, group := either[at], either[at+1]
+			if there[user] || there[group] {
+				continue
+			}
+			// Which of both it was nobody knows any more; of the other there is
+			// nothing.
+			if err := errors.Join(s.sweepMember(ctx, r, user), s.sweepMember(ctx, r, group)); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// added yields whom the event added, some at a time.
+func (s *Service) added(ctx context.Context, r roster.Roster, e audit.Event) iter.Seq2[[]string, error] {
+	return func(yield func([]string, error) bool) {
+		if e.Paged {
+			for page, err := range audit.Pages(ctx, s.table, r.Org(), e.Subject, e.ID) {
+				if !yield(page.Added, err) {
+					return
+				}
+			}
+			return
+		}
+		for _, c := range e.Changes {
+			if c.Path != "members" {
+				continue
+			}
+			var ids []string
+			for _, v := range c.After.Elements() {
+				ids = append(ids, v.Text())
+			}
+			if !yield(ids, nil) {
+				return
+			}
+		}
+	}
 }

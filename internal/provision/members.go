@@ -2,8 +2,8 @@ package provision
 
 import (
 	"context"
-	"fmt"
 	"slices"
+	"strings"
 
 	"gatehouse/internal/audit"
 	"gatehouse/internal/fault"
@@ -15,153 +15,167 @@ import (
 
 // perCommit is how many memberships change in one commit: two writes each, a
 // header for each shard, the event, and what else a new group or a precondition
-// needs, within 100.
+// needs, within 100. More are a journal.
 const perCommit = 40
 
-// members checks the ids of a client: users of this connection that exist. An
-// id of anybody else is as unknown as one of nobody.
-func (d Directory) members(ctx context.Context, ids []string) ([]identity.User, error) {
-	var out []identity.User
-	seen := map[identity.User]bool{}
+// members checks the ids of a client: users and groups of this connection that
+// exist, and are not the group itself. An id of anybody else is as unknown as
+// one of nobody. Types are what the client says the ids are; strict clients must
+// not be wrong about it.
+func (d Directory) members(ctx context.Context, g identity.Group, ids []string, types map[string]string) ([]roster.Member, error) {
+	var order []string
+	var users, groups []roster.Member // to be looked for
+	seen := map[string]bool{}
 	for _, s := range ids {
-		id, err := d.own(s)
-		if err != nil {
+		if _, err := d.own(s); err != nil {
 			return nil, noMember(s)
 		}
-		if !seen[id] {
-			seen[id] = true
-			out = append(out, id)
+		if s == string(g) {
+			return nil, fault.New(fault.Invalid, fault.InvalidValue, "A group cannot be a member of itself.")
+		}
+		if seen[s] {
+			continue
+		}
+		seen[s] = true
+		order = append(order, s)
+		if strings.EqualFold(types[s], "Group") {
+			groups = append(groups, roster.Member{ID: s, Group: true})
+		} else {
+			users = append(users, roster.Member{ID: s})
 		}
 	}
-	users, err := d.Roster.Users(ctx, out...)
+	there := map[string]roster.Member{}
+	find := func(ms []roster.Member) (missing []roster.Member, err error) {
+		found, err := d.Roster.Existing(ctx, ms...)
+		for _, m := range ms {
+			if found[m] {
+				there[m.ID] = m
+			} else {
+				missing = append(missing, roster.Member{ID: m.ID, Group: !m.Group})
+			}
+		}
+		return missing, err
+	}
+	noUsers, err := find(users)
 	if err != nil {
 		return nil, err
 	}
-	if len(users) != len(out) {
-		there := map[identity.User]bool{}
-		for _, u := range users {
-			there[u.ID] = true
+	noGroups, err := find(append(noUsers, groups...))
+	if err != nil {
+		return nil, err
+	}
+	if _, err := find(slices.DeleteFunc(noGroups, func(m roster.Member) bool { return !strings.EqualFold(types[m.ID], "Group") })); err != nil {
+		return nil, err
+	}
+	out := make([]roster.Member, 0, len(order))
+	for _, s := range order {
+		m, ok := there[s]
+		if !ok {
+			return nil, noMember(s)
 		}
-		for _, id := range out {
-			if !there[id] {
-				return nil, noMember(string(id))
-			}
+		kind := "User"
+		if m.Group {
+			kind = "Group"
 		}
+		if t := types[s]; d.conn.Dialect == "strict" && t != "" && !strings.EqualFold(t, kind) {
+			return nil, fault.New(fault.Invalid, fault.InvalidValue, "The member with the id %.64q is a %s; its type says otherwise.", s, kind)
+		}
+		out = append(out, m)
 	}
 	return out, nil
 }
 
 func noMember(id string) error {
-	return fault.New(fault.Invalid, fault.InvalidValue, "There is no user with the id %.64q who could be a member.", id)
+	return fault.New(fault.Invalid, fault.InvalidValue, "There is no user or group with the id %.64q that could be a member.", id)
 }
 
-// netMembers turns steps into what they come to: whom to add, who is not a
-// member yet, and whom to remove, who is.
-func (d Directory) netMembers(ctx context.Context, g identity.Group, ops []MemberOp) (add, remove []identity.User, err error) {
+// net is what steps come to: whom to add, who is not a member yet, and whom to
+// remove, who is.
+type net struct {
+	add, remove []roster.Member
+	whole       bool            // the steps say who the members are:
+	list        []roster.Member // these
+}
+
+func (n net) size() int { return len(n.add) + len(n.remove) }
+
+// netMembers finds out what the steps come to.
+func (d Directory) netMembers(ctx context.Context, g identity.Group, ops []MemberOp) (net, error) {
+	var n net
 	if len(ops) == 0 {
-		return nil, nil, nil
+		return n, nil
 	}
-	whole := false
-	want := map[identity.User]bool{} // the last word on each id
-	var order []identity.User
-	say := func(id identity.User, in bool) {
-		if _, known := want[id]; !known {
-			order = append(order, id)
+	type word struct { // the last on an id
+		in bool
+		m  roster.Member
+	}
+	want := map[string]word{}
+	var order []string
+	say := func(m roster.Member, in bool) {
+		if _, known := want[m.ID]; !known {
+			order = append(order, m.ID)
 		}
-		want[id] = in
+		want[m.ID] = word{in, m}
 	}
 	for _, op := range ops {
 		switch op.Kind {
 		case ReplaceMembers:
-			whole, want, order = true, map[identity.User]bool{}, nil
+			n.whole, want, order = true, map[string]word{}, nil
 			fallthrough
 		case AddMembers:
-			ids, err := d.members(ctx, op.IDs)
+			ms, err := d.members(ctx, g, op.IDs, op.Types)
 			if err != nil {
-				return nil, nil, err
+				return net{}, err
 			}
-			for _, id := range ids {
-				say(id, true)
+			for _, m := range ms {
+				say(m, true)
 			}
 		case RemoveMembers:
 			// Who never was a member is not one afterwards: success (RFC 7644 §3.5.2.2).
 			for _, s := range op.IDs {
-				if id, err := d.own(s); err == nil {
-					say(id, false)
+				if _, err := d.own(s); err == nil {
+					say(roster.Member{ID: s}, false)
 				}
 			}
 		}
 	}
-	if whole {
-		for id, err := range d.Roster.Members(ctx, g) {
-			if err != nil {
-				return nil, nil, err
-			}
-			if want[id] {
-				delete(want, id)
-			} else {
-				remove = append(remove, id)
-			}
-		}
+	if n.whole {
 		for _, id := range order {
-			if want[id] {
-				add = append(add, id)
+			if want[id].in {
+				n.list = append(n.list, want[id].m)
 			}
 		}
-		return add, remove, nil
+		for m, err := range d.Roster.Members(ctx, g) {
+			if err != nil {
+				return net{}, err
+			}
+			if want[m.ID].in {
+				delete(want, m.ID)
+			} else {
+				n.remove = append(n.remove, m)
+			}
+		}
+		for _, m := range n.list {
+			if want[m.ID].in {
+				n.add = append(n.add, m)
+			}
+		}
+		return n, nil
 	}
 	are, err := d.Roster.AreMembers(ctx, g, order...)
 	if err != nil {
-		return nil, nil, err
+		return net{}, err
 	}
 	for _, id := range order {
+		is, listed := are[id]
 		switch {
-		case want[id] && !are[id]:
-			add = append(add, id)
-		case !want[id] && are[id]:
-			remove = append(remove, id)
+		case want[id].in && !listed:
+			n.add = append(n.add, want[id].m)
+		case !want[id].in && listed:
+			n.remove = append(n.remove, is)
 		}
 	}
-	return add, remove, nil
-}
-
-// changeMembers applies additions and removals that were found to be ones, a
-// commit for each perCommit of them. Members are items of their own and headers
-// are added to, so parallel changes of one group never lose each other's.
-func (d Directory) changeMembers(ctx context.Context, g roster.Group, add, remove []identity.User, cause identity.Event) error {
-	for len(add)+len(remove) > 0 {
-		c := groupChange{group: g, add: add[:min(len(add), perCommit)]}
-		c.remove = remove[:min(len(remove), perCommit-len(c.add))]
-		add, remove = add[len(c.add):], remove[len(c.remove):]
-		event, err := d.commitMembers(ctx, c, cause)
-		if err != nil {
-			return err
-		}
-		g.LastEvent = event
-	}
-	return nil
-}
-
-func (d Directory) commitMembers(ctx context.Context, c groupChange, cause identity.Event) (identity.Event, error) {
-	var last error
-	for range tries {
-		event, err := d.commitGroup(ctx, &c, false, cause)
-		if err == nil {
-			return event, nil
-		}
-		if !table.Conflicts(err) {
-			return "", fmt.Errorf("change members: %w", err)
-		}
-		last = err
-		// Another change of the same members came between: what is left to do?
-		are, err := d.Roster.AreMembers(ctx, c.group.ID, append(slices.Clone(c.add), c.remove...)...)
-		if err != nil {
-			return "", err
-		}
-		c.add = slices.DeleteFunc(slices.Clone(c.add), func(u identity.User) bool { return are[u] })
-		c.remove = slices.DeleteFunc(slices.Clone(c.remove), func(u identity.User) bool { return !are[u] })
-	}
-	return "", busy(last)
+	return n, nil
 }
 
 // unmoved makes a commit depend on the headers of the group's members as they
@@ -195,14 +209,15 @@ func (d Directory) unmoved(g roster.Group, writes []table.Write) []table.Write {
 	return writes
 }
 
-// memberWrites builds the writes that make users members.
-func (d Directory) memberWrites(g identity.Group, add []identity.User) []table.Write {
+// memberWrites builds the writes that make somebody members. The headers' bounds
+// keep them out while a journal is carried out.
+func (d Directory) memberWrites(g identity.Group, add []roster.Member) []table.Write {
 	var writes []table.Write
-	for _, id := range add {
+	for _, m := range add {
 		writes = append(writes,
-			table.Create(d.Roster.MembershipKey(id, g), nil),
-			table.Create(d.Roster.MemberKey(g, id), nil),
-			table.Add(d.Roster.MemberHeaderKey(g, id), 1, -most, most))
+			table.Create(d.Roster.MembershipKey(m, g), nil),
+			table.Create(d.Roster.MemberKey(g, m), m.Data()),
+			table.Add(d.Roster.MemberHeaderKey(g, m), 1, -roster.Range, roster.Range))
 	}
 	return mergeAdds(writes)
 }
@@ -226,24 +241,37 @@ func mergeAdds(writes []table.Write) []table.Write {
 	return out
 }
 
-func membersChange(add, remove []identity.User) []audit.Change {
+func membersChange(add, remove []roster.Member) []audit.Change {
 	if len(add)+len(remove) == 0 {
 		return nil
 	}
 	c := audit.Change{Path: "members"}
 	if len(remove) > 0 {
-		c.Before = strs(remove)
+		c.Before = idsOf(remove)
 	}
 	if len(add) > 0 {
-		c.After = strs(add)
+		c.After = idsOf(add)
 	}
 	return []audit.Change{c}
 }
 
-func strs(ids []identity.User) value.Value {
-	s := make([]string, len(ids))
-	for i, id := range ids {
-		s[i] = string(id)
+func idsOf(ms []roster.Member) value.Value {
+	s := make([]string, len(ms))
+	for i, m := range ms {
+		s[i] = m.ID
 	}
 	return value.Strs(s...)
+}
+
+// countedChange says how many members came and went, where the event's pages
+// say who.
+func countedChange(added, removed int) (c audit.Change, any bool) {
+	c.Path = "members"
+	if removed > 0 {
+		c.Before = value.Obj(value.M("count", value.Num(int64(removed))))
+	}
+	if added > 0 {
+		c.After = value.Obj(value.M("count", value.Num(int64(added))))
+	}
+	return c, added+removed > 0
 }

@@ -334,7 +334,7 @@ func TestLeaveIsGoneFromEveryAnswer(t *testing.T) {
 						if err != nil {
 							t.Fatal(err)
 						}
-						members = append(members, m)
+						members = append(members, identity.User(m.ID))
 					}
 					if len(members) != 1 || members[0] != stays.ID {
 						t.Errorf("%s, a group lists %v, want only who stays", when, members)

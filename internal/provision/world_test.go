@@ -128,9 +128,14 @@ func (w *world) join(d provision.Directory, name string) roster.User {
 // crowd joins n users and returns their ids as clients write them.
 func (w *world) crowd(d provision.Directory, n int) []string {
 	w.t.Helper()
+	return w.crowdNamed(d, "crowd", n)
+}
+
+func (w *world) crowdNamed(d provision.Directory, name string, n int) []string {
+	w.t.Helper()
 	ids := make([]string, n)
 	for i := range ids {
-		ids[i] = string(w.join(d, fmt.Sprintf("crowd%d@example.com", i)).ID)
+		ids[i] = string(w.join(d, fmt.Sprintf("%s%d@example.com", name, i)).ID)
 	}
 	return ids
 }
@@ -168,10 +173,10 @@ func (w *world) members(d provision.Directory, g identity.Group) map[string]bool
 		if err != nil {
 			w.t.Fatal(err)
 		}
-		if out[string(m)] {
-			w.t.Errorf("group %s lists %s twice", g, m)
+		if out[m.ID] {
+			w.t.Errorf("group %s lists %s twice", g, m.ID)
 		}
-		out[string(m)] = true
+		out[m.ID] = true
 	}
 	return out
 }

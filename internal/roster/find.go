@@ -3,7 +3,6 @@ package roster
 import (
 	"context"
 	"fmt"
-	"iter"
 	"slices"
 	"strings"
 
@@ -221,32 +220,6 @@ func (r Roster) GroupsOf(ctx context.Context, ids ...identity.Group) ([]Group, e
 	return out, nil
 }
 
-// Members yields the group's members, shard by shard, ascending in each.
-// Deleted users that still are to be swept are left out.
-func (r Roster) Members(ctx context.Context, id identity.Group) iter.Seq2[identity.User, error] {
-	return func(yield func(identity.User, error) bool) {
-		gone := map[string]bool{}
-		for it, err := range r.table.Query(ctx, r.sweepingPart(id.Connection()), table.Range{}) {
-			if err != nil {
-				yield("", fmt.Errorf("read members: %w", err))
-				return
-			}
-			gone[it.Sort] = true
-		}
-		for s := range memberShards {
-			for it, err := range r.table.Query(ctx, r.memberPart(id, s), table.Range{After: self}) {
-				if err != nil {
-					yield("", fmt.Errorf("read members: %w", err))
-					return
-				}
-				if !gone[it.Sort] && !yield(identity.User(it.Sort), nil) {
-					return
-				}
-			}
-		}
-	}
-}
-
 // GroupsByName returns the connection's groups of that name, folded.
 func (r Roster) GroupsByName(ctx context.Context, c identity.Connection, displayName string) ([]identity.Group, error) {
 	return r.groupIndex(ctx, r.groupNamePart(c, displayName))
@@ -268,74 +241,6 @@ func (r Roster) groupIndex(ctx context.Context, part string) ([]identity.Group, 
 			id = identity.Group(it.Data)
 		}
 		out = append(out, id)
-	}
-	return out, nil
-}
-
-// GroupsWithMember returns the groups that list the user, ascending.
-func (r Roster) GroupsWithMember(ctx context.Context, id identity.User) ([]identity.Group, error) {
-	u, err := r.User(ctx, id, true)
-	if fault.Is(err, fault.NotFound) {
-		return nil, nil
-	}
-	return u.Groups, err
-}
-
-// Memberships returns up to limit groups that the user is recorded to be in,
-// whether or not the user still exists.
-func (r Roster) Memberships(ctx context.Context, id identity.User, limit int) ([]identity.Group, error) {
-	k := r.UserKey(id)
-	var out []identity.Group
-	for it, err := range r.table.Query(ctx, k.Part, table.Range{Prefix: k.Sort + memberMark, Limit: limit}) {
-		if err != nil {
-			return nil, fmt.Errorf("read memberships: %w", err)
-		}
-		if g, ok := membership(it.Sort); ok {
-			out = append(out, g)
-		}
-	}
-	return out, nil
-}
-
-// Listed returns up to limit users whom the group lists, deleted ones among
-// them, from one shard at a time.
-func (r Roster) Listed(ctx context.Context, id identity.Group, limit int) ([]identity.User, error) {
-	var out []identity.User
-	for s := 0; s < memberShards && len(out) == 0; s++ {
-		for it, err := range r.table.Query(ctx, r.memberPart(id, s), table.Range{After: self, Limit: limit}) {
-			if err != nil {
-				return nil, fmt.Errorf("read members: %w", err)
-			}
-			out = append(out, identity.User(it.Sort))
-		}
-	}
-	return out, nil
-}
-
-// HeaderKeys are the headers of all shards of the group's members.
-func (r Roster) HeaderKeys(id identity.Group) []table.Key {
-	keys := make([]table.Key, memberShards)
-	for s := range keys {
-		keys[s] = table.Key{Part: r.memberPart(id, s), Sort: self}
-	}
-	return keys
-}
-
-// AreMembers tells which of the users the group lists.
-func (r Roster) AreMembers(ctx context.Context, g identity.Group, ids ...identity.User) (map[identity.User]bool, error) {
-	out := map[identity.User]bool{}
-	for part := range slices.Chunk(ids, table.MaxGet) {
-		keys := make([]table.Key, len(part))
-		for i, id := range part {
-			keys[i] = r.MemberKey(g, id)
-		}
-		items, err := r.table.Get(ctx, keys...)
-		if err != nil {
-			return nil, fmt.Errorf("read members: %w", err)
-		}
-		for _, it := range items {
-			out[identity.User(it.Sort)] = true
-		}
 	}
 	return out, nil
 }

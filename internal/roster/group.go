@@ -18,19 +18,21 @@ type Group struct {
 	Changed   table.Version // the commit that last changed the group itself
 	Created   time.Time
 	LastEvent identity.Event
-	Unique    bool // its name is claimed for it alone
+	Unique    bool           // its name is claimed for it alone
+	Journal   identity.Event // the event of the change that is being carried out in the group; empty: none
 
 	Count    int          // members; where the headers were read
 	Headers  []table.Item // of those shards of members that exist, by shard
 	Modified time.Time    // the later of the group's own change and its members'
 
-	Item table.Item
-	doc  value.Value
+	Item   table.Item
+	doc    value.Value
+	locked bool // a header is
 }
 
 // Encode returns the data of the group's item.
 func (g Group) Encode() []byte {
-	h := head(nil).text('e', string(g.LastEvent)).flag('u', g.Unique).number('x', uint64(g.Ext))
+	h := head(nil).text('e', string(g.LastEvent)).text('j', string(g.Journal)).flag('u', g.Unique).number('x', uint64(g.Ext))
 	if g.Item.Exists() {
 		h = h.number('c', millis(g.Created)) // absent: the time of the item's version
 	}
@@ -47,6 +49,8 @@ func decodeGroup(it table.Item) (Group, error) {
 		switch name {
 		case 'e':
 			g.LastEvent = identity.Event(v)
+		case 'j':
+			g.Journal = identity.Event(v)
 		case 'u':
 			g.Unique = true
 		case 'x':
@@ -85,12 +89,18 @@ func (g *Group) Name() string { return g.Doc().Get("displayName").Text() }
 
 // addHeader counts one shard's header in.
 func (g *Group) addHeader(it table.Item) {
-	g.Count += int(it.N)
+	n, locked := Counted(it)
+	g.Count += int(n)
+	g.locked = g.locked || locked
 	g.Headers = append(g.Headers, it)
 	if t := it.Version.Time(); t.After(g.Modified) {
 		g.Modified = t
 	}
 }
+
+// Busy reports whether a change of many members was being carried out in the
+// group when it was read: nothing else changes it until that is done.
+func (g *Group) Busy() bool { return g.Journal != "" || g.locked }
 
 // Tag names the state of the group and of its members: it changes with either.
 func (g *Group) Tag() string {

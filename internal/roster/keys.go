@@ -20,14 +20,17 @@ import (
 //	                                   500 creations a second stay below 250 write units a shard
 //	O#o#CU#c#2n     4 digits           counter of users in the bucket
 //	O#o#G#c#n       <group>            a group, never its members
+//	O#o#G#c#n       <group>#M#<group>  a membership of a group in another
 //	O#o#GN#c#h      # or <group>       name claim; "#" where the dialect wants names unique
 //	O#o#GX#c#h      <group>            a group's externalId
 //	O#o#CG#c#1s/2n  as CU              counters of groups
 //	O#o#N#<group>#s #                  header of a shard of members: Added to in the member's commit,
-//	                                   so its version and count are the membership's
-//	O#o#N#<group>#s <user>             a member
+//	                                   so its version and count are the membership's; Lock is added
+//	                                   while a journal is carried out
+//	O#o#N#<group>#s <member>           a member: a user, or where it has data a group
+//	O#o#N#<group>#j # and others       a journal: a change of many members, and how far it is
 //	O#o#T#c#n       <user>             tombstone
-//	O#o#SW#c        <user>             a deleted user whose memberships are still being swept
+//	O#o#SW#c        <member>           a deleted user or group whose memberships are still being swept
 //	O#o#CF          <h>#c              a userName that a connection wanted and another directory holds
 //	O#o             #admins            counter of active organization admins
 //	O#o             #admins-ready      counter of those among them who have a password
@@ -61,9 +64,18 @@ func (r Roster) UserKey(id identity.User) table.Key {
 	return table.Key{Part: r.userPart(id.Connection(), id.Bucket()[:1]), Sort: string(id)}
 }
 
-// MembershipKey is where the user's membership in the group is stored.
-func (r Roster) MembershipKey(id identity.User, g identity.Group) table.Key {
-	k := r.UserKey(id)
+// ResourceKey is where the member itself is stored.
+func (r Roster) ResourceKey(m Member) table.Key {
+	if m.Group {
+		return r.GroupKey(identity.Group(m.ID))
+	}
+	return r.UserKey(identity.User(m.ID))
+}
+
+// MembershipKey is where the member's membership in the group is stored, beside
+// the member itself.
+func (r Roster) MembershipKey(m Member, g identity.Group) table.Key {
+	k := r.ResourceKey(m)
 	k.Sort += memberMark + string(g)
 	return k
 }
@@ -97,9 +109,10 @@ func (r Roster) TombstoneKey(id identity.User) table.Key {
 	return table.Key{Part: r.org.Part("T", string(id.Connection()), id.Bucket()[:1]), Sort: string(id)}
 }
 
-// SweepingKey marks a deleted user whose memberships remain to be swept.
-func (r Roster) SweepingKey(id identity.User) table.Key {
-	return table.Key{Part: r.sweepingPart(id.Connection()), Sort: string(id)}
+// SweepingKey marks a deleted user or group whose memberships remain to be
+// swept.
+func (r Roster) SweepingKey(m Member) table.Key {
+	return table.Key{Part: r.sweepingPart(m.Connection()), Sort: m.ID}
 }
 
 func (r Roster) sweepingPart(c identity.Connection) string { return r.org.Part("SW", string(c)) }
@@ -150,14 +163,20 @@ func (r Roster) groupExternalPart(c identity.Connection, externalID string) stri
 	return r.org.Part("GX", string(c), r.org.Digest("groupExternalId", externalID))
 }
 
-// MemberKey is where the group lists the user.
-func (r Roster) MemberKey(g identity.Group, id identity.User) table.Key {
-	return table.Key{Part: r.memberPart(g, identity.Spread(string(id), memberShards)), Sort: string(id)}
+// MemberKey is where the group lists the member.
+func (r Roster) MemberKey(g identity.Group, m Member) table.Key {
+	return table.Key{Part: r.memberPart(g, identity.Spread(m.ID, memberShards)), Sort: m.ID}
 }
 
-// MemberHeaderKey is the header of the shard that lists the user.
-func (r Roster) MemberHeaderKey(g identity.Group, id identity.User) table.Key {
-	return table.Key{Part: r.memberPart(g, identity.Spread(string(id), memberShards)), Sort: self}
+// MemberHeaderKey is the header of the shard that lists the member.
+func (r Roster) MemberHeaderKey(g identity.Group, m Member) table.Key {
+	return table.Key{Part: r.memberPart(g, identity.Spread(m.ID, memberShards)), Sort: self}
+}
+
+// JournalKey is the journal of the group while there is one; what belongs to it
+// stands in the same partition.
+func (r Roster) JournalKey(g identity.Group) table.Key {
+	return table.Key{Part: r.org.Part("N", string(g), "j"), Sort: self}
 }
 
 func (r Roster) memberPart(g identity.Group, shard int) string {

@@ -14,11 +14,12 @@ import (
 func allKeys(r roster.Roster, name string) []table.Key {
 	const c = identity.Connection("abcde")
 	u, g := identity.MintUser(c), identity.MintGroup(c)
+	m, in := roster.UserMember(u), roster.GroupMember(identity.MintGroup(c))
 	users, groups := r.CounterKeys(u), r.GroupCounterKeys(g)
 	return append([]table.Key{
-		r.UserKey(u), r.MembershipKey(u, g), r.NameClaimKey(name), r.ExternalClaimKey(c, name), r.EmailKey(name, u), r.TombstoneKey(u), r.SweepingKey(u),
+		r.UserKey(u), r.MembershipKey(m, g), r.MembershipKey(in, g), r.NameClaimKey(name), r.ExternalClaimKey(c, name), r.EmailKey(name, u), r.TombstoneKey(u), r.SweepingKey(m),
 		r.ConflictKey(name, c), r.AdminsKey(), r.GroupKey(g), r.GroupNameKey(c, name, g, true), r.GroupNameKey(c, name, g, false), r.GroupExternalKey(name, g),
-		r.MemberKey(g, u), r.MemberHeaderKey(g, u), users[0], users[1], groups[0], groups[1],
+		r.MemberKey(g, m), r.MemberHeaderKey(g, m), r.MemberKey(g, in), r.JournalKey(g), users[0], users[1], groups[0], groups[1],
 	}, r.HeaderKeys(g)...)
 }
 

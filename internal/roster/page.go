@@ -65,6 +65,9 @@ func (r Roster) groupIDs(ctx context.Context, c identity.Connection, p place, co
 		if err != nil {
 			return nil, fmt.Errorf("list groups: %w", err)
 		}
+		if _, ok := membership(it.Sort); ok {
+			continue // of the group before it, in another
+		}
 		if p.skip > 0 {
 			p.skip--
 			continue

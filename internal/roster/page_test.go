@@ -30,7 +30,7 @@ func people(t *testing.T, tab table.Table, r roster.Roster, c identity.Connectio
 			writes = append(writes, table.Add(k, 1, 0, 1<<20))
 		}
 		for range i % 4 {
-			writes = append(writes, table.Create(r.MembershipKey(u.ID, identity.MintGroup(c)), nil))
+			writes = append(writes, table.Create(r.MembershipKey(roster.UserMember(u.ID), identity.MintGroup(c)), nil))
 		}
 		commit(writes...)
 		users, groups = append(users, u.ID), append(groups, g.ID)

@@ -24,7 +24,11 @@ type User struct {
 	Raw    []byte           // the SCIM attributes as one JSON object, normalized: no schemas, id, meta, groups
 	Ext    uint8            // bit i: the resource has the i-th extension of its type
 	Groups []identity.Group // direct memberships, ascending; only where they were asked for
-	mark   uint64           // over Groups and when each began
+	// Indirect are groups that contain the Groups, or each other; only where an
+	// Ancestry found them.
+	Indirect []identity.Group
+	traced   bool   // an Ancestry was asked
+	mark     uint64 // over Groups and Indirect, and when each began
 
 	Changed   table.Version // the commit that last changed what a directory sees
 	Created   time.Time

@@ -30,8 +30,9 @@ func (k MemberKind) String() string {
 // MemberOp is one step in the change of a group's members. IDs are as the
 // client wrote them, each once, in order; nobody looked whether they exist.
 type MemberOp struct {
-	Kind MemberKind
-	IDs  []string
+	Kind  MemberKind
+	IDs   []string
+	Types map[string]string // see MemberTypes
 }
 
 // SplitMembers parts a PATCH of a group into what concerns the document and
@@ -116,7 +117,7 @@ func memberOp(op operation, ref schema.Ref, m schema.Mode, report *schema.Report
 		if err != nil || len(ids) == 0 {
 			return MemberOp{}, err
 		}
-		return MemberOp{Remove, ids}, nil
+		return MemberOp{Kind: Remove, IDs: ids}, nil
 	}
 	if op.verb != remove {
 		return assign(op.verb, op.value, m)
@@ -134,7 +135,7 @@ func memberOp(op operation, ref schema.Ref, m schema.Mode, report *schema.Report
 	if err != nil || len(ids) == 0 {
 		return MemberOp{}, err
 	}
-	return MemberOp{Remove, ids}, nil
+	return MemberOp{Kind: Remove, IDs: ids}, nil
 }
 
 // assign reads an add or a replace.
@@ -144,11 +145,11 @@ func assign(v verb, of value.Value, m schema.Mode) (MemberOp, error) {
 	case err != nil:
 		return MemberOp{}, err
 	case v == add && len(ids) > 0:
-		return MemberOp{Add, ids}, nil
+		return MemberOp{Add, ids, MemberTypes(of)}, nil
 	case v == add:
 		return MemberOp{}, nil
 	case len(ids) > 0:
-		return MemberOp{Replace, ids}, nil
+		return MemberOp{Replace, ids, MemberTypes(of)}, nil
 	}
 	return MemberOp{Kind: Clear}, nil
 }
@@ -197,6 +198,28 @@ func MemberIDs(v value.Value, m schema.Mode) ([]string, error) {
 		ids = append(ids, id.Text())
 	}
 	return ids, nil
+}
+
+// MemberTypes reads the types, "User" or "Group", that the members of such a
+// value are said to be, by id; who is said nothing of is left out. Nil where
+// nothing is said. Nobody looked whether it is true.
+func MemberTypes(v value.Value) map[string]string {
+	list := v.Elements()
+	if v.Kind() == value.Object {
+		list = []value.Value{v}
+	}
+	var types map[string]string
+	for _, e := range list {
+		id, t := e.Get("value"), e.Get("type")
+		if id.Kind() != value.String || t.Kind() != value.String || t.Text() == "" {
+			continue
+		}
+		if types == nil {
+			types = make(map[string]string, len(list))
+		}
+		types[id.Text()] = t.Text()
+	}
+	return types
 }
 
 // selectedIDs reads the ids that a filter over members selects. Who the members

@@ -65,6 +65,22 @@ func (p Projection) Wants(name string) bool {
 	return ok && p.shows("", r.Attr) != hidden
 }
 
+// Asks reports whether the client named the attribute, one of the resource
+// type's own, or a part of it in `attributes`: for what costs too much to be
+// answered unasked.
+func (p Projection) Asks(name string) bool {
+	r, ok := p.rt.resolveOwn(name)
+	if !ok || !p.only {
+		return false
+	}
+	for _, n := range p.names {
+		if n.URN == r.URN && n.Attr == r.Attr {
+			return true
+		}
+	}
+	return false
+}
+
 type showing uint8
 
 const (

@@ -38,7 +38,7 @@ func (p *portal) groupsOf(x *exchange, u roster.User) (names []string, more int,
 	r := roster.Of(p.Table, x.org)
 	var ids []identity.Group
 	for _, id := range append([]identity.User{u.ID}, u.Links...) {
-		of, err := r.GroupsWithMember(x.ctx(), id)
+		of, err := r.GroupsWithMember(x.ctx(), string(id))
 		if err != nil {
 			return nil, 0, err
 		}

@@ -4,9 +4,9 @@ import (
 	"context"
 	"net/http"
 	"slices"
+	"strings"
 
 	"gatehouse/internal/fault"
-	"gatehouse/internal/identity"
 	"gatehouse/internal/provision"
 	"gatehouse/internal/roster"
 	"gatehouse/internal/scim/patch"
@@ -26,21 +26,21 @@ func (c *call) wantMembers(g *roster.Group, p schema.Projection) (bool, error) {
 	if p.IsDefault() {
 		return false, nil
 	}
-	return false, fault.New(fault.Invalid, fault.TooMany, "The group has more than %d members; they are not listed in one answer.", c.h.maxMembers)
+	return false, fault.New(fault.Invalid, fault.TooMany, "The group has more than %d members; they are not listed in one answer. GET /Groups/%s/members lists them by pages.", c.h.maxMembers, g.ID)
 }
 
-func (c *call) membersOf(ctx context.Context, g *roster.Group) ([]identity.User, error) {
+func (c *call) membersOf(ctx context.Context, g *roster.Group) ([]roster.Member, error) {
 	if g.Count <= 0 {
 		return nil, nil
 	}
-	members := make([]identity.User, 0, g.Count)
-	for id, err := range c.dir.Roster.Members(ctx, g.ID) {
+	members := make([]roster.Member, 0, g.Count)
+	for m, err := range c.dir.Roster.Members(ctx, g.ID) {
 		if err != nil {
 			return nil, err
 		}
-		members = append(members, id)
+		members = append(members, m)
 	}
-	slices.Sort(members)
+	slices.SortFunc(members, func(a, b roster.Member) int { return strings.Compare(a.ID, b.ID) })
 	return members, nil
 }
 
@@ -50,7 +50,7 @@ func (c *call) renderGroup(g *roster.Group, p schema.Projection) ([]byte, error)
 	if err != nil {
 		return nil, err
 	}
-	var members []identity.User
+	var members []roster.Member
 	if want {
 		if members, err = c.membersOf(c.r.Context(), g); err != nil {
 			return nil, err
@@ -98,7 +98,7 @@ func (c *call) postGroup() error {
 	if err != nil {
 		return err
 	}
-	g, err := c.dir.CreateGroup(c.r.Context(), doc, ids)
+	g, err := c.dir.CreateGroupOf(c.r.Context(), doc, provision.MemberOp{Kind: provision.AddMembers, IDs: ids, Types: patch.MemberTypes(body.Get("members"))})
 	if err != nil {
 		return err
 	}
@@ -123,7 +123,7 @@ func (c *call) putGroup(id string) error {
 	}
 	g, _, err := c.dir.ChangeGroup(c.r.Context(), id, c.ifMatch(),
 		func(roster.Group) (provision.Doc, error) { return doc, nil },
-		[]provision.MemberOp{{Kind: provision.ReplaceMembers, IDs: ids}})
+		[]provision.MemberOp{{Kind: provision.ReplaceMembers, IDs: ids, Types: patch.MemberTypes(body.Get("members"))}})
 	if err != nil {
 		return err
 	}
@@ -171,7 +171,7 @@ func (c *call) patchGroup(id string) error {
 func memberOps(steps []patch.MemberOp) []provision.MemberOp {
 	out := make([]provision.MemberOp, len(steps))
 	for i, s := range steps {
-		out[i] = provision.MemberOp{IDs: s.IDs}
+		out[i] = provision.MemberOp{IDs: s.IDs, Types: s.Types}
 		switch s.Kind {
 		case patch.Add:
 			out[i].Kind = provision.AddMembers

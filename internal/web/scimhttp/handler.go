@@ -17,6 +17,7 @@ import (
 	"gatehouse/internal/audit"
 	"gatehouse/internal/org"
 	"gatehouse/internal/provision"
+	"gatehouse/internal/roster"
 	"gatehouse/internal/scim/schema"
 	"gatehouse/internal/scim/value"
 )
@@ -64,6 +65,8 @@ type call struct {
 	who  org.Access
 	dir  provision.Directory
 	mode schema.Mode
+
+	ancestry *roster.Ancestry // of groups; nil until it is needed
 
 	route  string        // the pattern of the path, never the path
 	status int           // zero until the answer has begun
@@ -158,6 +161,9 @@ func (c *call) dispatch(path []string) error {
 		case n == 2 && path[1] != "":
 			c.route = rt.Endpoint + "/{id}"
 			return c.one(rt, path[1])
+		case n == 3 && rt == schema.Group && path[1] != "" && path[2] == "members":
+			c.route = rt.Endpoint + "/{id}/members"
+			return c.members(path[1])
 		}
 		return errNotFound
 	}

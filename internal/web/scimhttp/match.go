@@ -38,13 +38,19 @@ func (c *call) matches(l *listing, t *listed) error {
 			if !l.found(t.part, string(u.ID)) {
 				return nil
 			}
-			if t.projection.IsDefault() {
+			var err error
+			switch {
+			case t.projection.IsDefault():
 				rendered = bytes.Clone(rendered)
-			} else {
+			case t.projection.Asks("groups"):
+				rendered, err = c.renderUser(u, t.projection)
+			default:
 				rendered = t.projection.Apply(v).Append(nil)
 			}
-			l.add(rendered, behind(t.part, string(u.ID)))
-			return nil
+			if err == nil {
+				l.add(rendered, behind(t.part, string(u.ID)))
+			}
+			return err
 		})
 	case schema.Group:
 		return c.eachGroup(l, t, func(g *roster.Group, _ value.Value) error {
@@ -199,7 +205,7 @@ func (c *call) eachGroup(l *listing, t *listed, do func(*roster.Group, value.Val
 	looked := 0
 	for i := range groups {
 		g := &groups[i]
-		var members []identity.User
+		var members []roster.Member
 		switch {
 		case !look:
 		case byID:
@@ -274,8 +280,8 @@ func (c *call) groupCandidates(ctx context.Context, b *filter.Bound) (ids []iden
 			member, hasMember = eq.Value, true
 		}
 	}
-	if id, ok := identity.ParseUser(member); ok && id.Connection() == conn {
-		ids, err = c.dir.Roster.GroupsWithMember(ctx, id)
+	if id, ok := identity.ParseUser(member); ok && id.Connection() == conn { // or a group: both have one form
+		ids, err = c.dir.Roster.GroupsWithMember(ctx, member)
 	}
 	return ids, hasMember, err
 }
@@ -289,12 +295,12 @@ func namesMembers(b *filter.Bound) bool {
 }
 
 // named returns those whom the filter names as members and who are. The group
-// may still list a user who is deleted and waits to be swept.
-func (c *call) named(ctx context.Context, g *roster.Group, b *filter.Bound) ([]identity.User, error) {
-	var ask []identity.User
+// may still list who is deleted and waits to be swept.
+func (c *call) named(ctx context.Context, g *roster.Group, b *filter.Bound) ([]roster.Member, error) {
+	var ask []string
 	for _, eq := range b.Equalities() {
-		if id, ok := identity.ParseUser(eq.Value); ok && eq.Path == "members.value" && !slices.Contains(ask, id) {
-			ask = append(ask, id)
+		if _, ok := identity.ParseUser(eq.Value); ok && eq.Path == "members.value" && !slices.Contains(ask, eq.Value) {
+			ask = append(ask, eq.Value)
 		}
 	}
 	if len(ask) == 0 {
@@ -304,15 +310,12 @@ func (c *call) named(ctx context.Context, g *roster.Group, b *filter.Bound) ([]i
 	if err != nil || len(are) == 0 {
 		return nil, err
 	}
-	users, err := c.dir.Roster.Users(ctx, ask...)
-	if err != nil {
-		return nil, err
-	}
-	var members []identity.User
-	for _, u := range users {
-		if are[u.ID] {
-			members = append(members, u.ID)
+	listed := make([]roster.Member, 0, len(are))
+	for _, id := range ask {
+		if m, ok := are[id]; ok {
+			listed = append(listed, m)
 		}
 	}
-	return members, nil
+	there, err := c.dir.Roster.Existing(ctx, listed...)
+	return slices.DeleteFunc(listed, func(m roster.Member) bool { return !there[m] }), err
 }

@@ -3,7 +3,6 @@ package scimhttp
 import (
 	"time"
 
-	"gatehouse/internal/identity"
 	"gatehouse/internal/roster"
 	"gatehouse/internal/scim/schema"
 	"gatehouse/internal/scim/value"
@@ -21,13 +20,17 @@ func (h *Handler) appendUser(b []byte, u *roster.User, groups bool) []byte {
 			}
 			b = h.appendRef(b, string(g), "/Groups/", "direct")
 		}
+		for _, g := range u.Indirect {
+			b = append(b, ',')
+			b = h.appendRef(b, string(g), "/Groups/", "indirect")
+		}
 		b = append(b, ']')
 	}
 	return h.appendMeta(b, "User", "/Users/", string(u.ID), u.Created, u.Changed.Time(), u.ViewTag())
 }
 
 // appendGroup renders a group; nil members are left out.
-func (h *Handler) appendGroup(b []byte, g *roster.Group, members []identity.User) []byte {
+func (h *Handler) appendGroup(b []byte, g *roster.Group, members []roster.Member) []byte {
 	b = appendStart(b, schema.Group, string(g.ID), g.Raw, g.Ext)
 	if len(members) > 0 {
 		b = append(b, `,"members":[`...)
@@ -35,7 +38,7 @@ func (h *Handler) appendGroup(b []byte, g *roster.Group, members []identity.User
 			if i > 0 {
 				b = append(b, ',')
 			}
-			b = h.appendRef(b, string(m), "/Users/", "User")
+			b = h.appendMember(b, m)
 		}
 		b = append(b, ']')
 	}
@@ -59,6 +62,13 @@ func appendStart(b []byte, rt *schema.ResourceType, id string, raw []byte, ext u
 		b = append(b, raw[1:len(raw)-1]...)
 	}
 	return b
+}
+
+func (h *Handler) appendMember(b []byte, m roster.Member) []byte {
+	if m.Group {
+		return h.appendRef(b, m.ID, "/Groups/", "Group")
+	}
+	return h.appendRef(b, m.ID, "/Users/", "User")
 }
 
 func (h *Handler) appendRef(b []byte, id, endpoint, kind string) []byte {

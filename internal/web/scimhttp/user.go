@@ -10,8 +10,23 @@ import (
 	"gatehouse/internal/scim/value"
 )
 
+// trace finds the user's indirect groups where the client asks for groups by
+// name: they cost a look at every group above.
+func (c *call) trace(u *roster.User, p schema.Projection) error {
+	if !p.Asks("groups") {
+		return nil
+	}
+	if c.ancestry == nil {
+		c.ancestry = c.dir.Roster.Ancestry()
+	}
+	return c.ancestry.Of(c.r.Context(), u)
+}
+
 // renderUser renders a user with the memberships that it was read with.
 func (c *call) renderUser(u *roster.User, p schema.Projection) ([]byte, error) {
+	if err := c.trace(u, p); err != nil {
+		return nil, err
+	}
 	room := make([]byte, 0, len(u.Raw)+640+120*len(u.Groups))
 	return project(c.h.appendUser(room, u, p.Wants("groups")), p)
 }
@@ -32,6 +47,9 @@ func (c *call) getUser(id string) error {
 	}
 	u, err := c.dir.User(c.r.Context(), id, p.Wants("groups"))
 	if err != nil {
+		return err
+	}
+	if err := c.trace(&u, p); err != nil { // the tag tells of it
 		return err
 	}
 	if err := c.fits(u.ViewTag()); err != nil {
