@@ -179,7 +179,7 @@ func TestPagesOfMembers(t *testing.T) {
 	w.get("/Groups/"+w.nobody()+"/members").refused(404, "")
 	w.get("/Users/"+people[0]+"/members").refused(404, "")
 	w.do("POST", at, "{}").refused(405, "")
-	w.get(at + "/x").refused(404, "")
+	w.get(at+"/x").refused(404, "")
 	w.do("GET", at, "", "Authorization", "").refused(401, "")
 }
 
