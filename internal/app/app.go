@@ -80,7 +80,7 @@ func (noSender) Promise() mail.Promise { return mail.Repeats }
 func (a *App) Sweeper() *due.Sweeper {
 	return &due.Sweeper{
 		Table: a.Table, Now: a.Now, Log: a.Log,
-		Since:    a.founded,
+		Since: a.founded,
 		Handlers: map[string]func(context.Context, due.Ref) error{
 			courier.DueKind:   a.Courier.Due,
 			provision.DueKind: a.resume,

@@ -15,7 +15,7 @@ var groupSchema = &Schema{
 	Aliases:     []string{"urn:scim:schemas:core:1.0", "urn:scim:schemas:core:2.0", "urn:scim:schemas:core:2.0:Group", "urn:scim:schemas:core:1.0:Group"},
 	Attributes: []Attribute{
 		{Name: "displayName", Type: String, Required: true, Description: "The group's name."},
-		{Name: "members", Type: Complex, MultiValued: true, Apart: true, Description: "The users in the group.", Sub: []Attribute{
+		{Name: "members", Type: Complex, MultiValued: true, Apart: true, Description: "The users and groups in the group.", Sub: []Attribute{
 			// An id, so its case counts, as that of `id` does.
 			{Name: "value", Type: String, CaseExact: true, Mutability: Immutable, Description: "The member's id."},
 			{Name: "$ref", Type: Reference, CaseExact: true, ReferenceTypes: []string{"User", "Group"}, Mutability: Immutable, Description: "The member's address."},

@@ -1,0 +1,236 @@
+package scimhttp_test
+
+import (
+	"fmt"
+	"log/slog"
+	"net/http/httptest"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"gatehouse/internal/identity"
+	"gatehouse/internal/provision"
+	"gatehouse/internal/roster"
+	"gatehouse/internal/table"
+	"gatehouse/internal/web/scimhttp"
+)
+
+// Groups are members of groups: their type is told, they are found by it, and a
+// user shows the groups above only to who asks for groups.
+func TestNestedGroups(t *testing.T) {
+	w := newWorld(t)
+	ada, bob := w.user("ada@example.com"), w.user("bob@example.com")
+	team := w.group("Team", ada)
+	floor := w.group("Floor", team)
+	house := w.group("House", floor, bob)
+	w.do("PATCH", "/Groups/"+team, patch(fmt.Sprintf(`{"op":"add","path":"members","value":[{"value":%q,"type":"Group"}]}`, house))).want(204)
+	w.do("PATCH", "/Groups/"+team, patch(fmt.Sprintf(`{"op":"add","path":"members","value":[{"value":%q}]}`, team))).refused(400, "invalidValue")
+
+	got := map[string]string{}
+	for _, m := range w.get("/Groups/" + house).want(200).tree.Get("members").Elements() {
+		got[m.Get("value").Text()] = m.Get("type").Text() + " " + m.Get("$ref").Text()
+	}
+	want := map[string]string{
+		floor: "Group " + outside + "/scim/v2/Groups/" + floor,
+		bob:   "User " + outside + "/scim/v2/Users/" + bob,
+	}
+	if fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("the members are %v, want %v", got, want)
+	}
+	if a := w.find("/Groups", `members.value eq "`+floor+`"`).want(200); fmt.Sprint(ids(a)) != fmt.Sprint([]string{house}) {
+		t.Errorf("the group that has the floor as its member is %v, want the house", ids(a))
+	}
+	if a := w.find("/Groups", `id eq "`+house+`" and members.value eq "`+floor+`"`).want(200); len(ids(a)) != 1 {
+		t.Errorf("the house is found %d times by its member, want once", len(ids(a)))
+	}
+	if a := w.find("/Users", `groups.value eq "`+team+`"`).want(200); fmt.Sprint(ids(a)) != fmt.Sprint([]string{ada}) {
+		t.Errorf("the users in the team are %v, want ada", ids(a))
+	}
+
+	types := func(a answer) map[string]string {
+		out := map[string]string{}
+		for _, g := range a.tree.Get("groups").Elements() {
+			out[g.Get("value").Text()] = g.Get("type").Text()
+		}
+		return out
+	}
+	plain := w.get("/Users/" + ada).want(200)
+	if got := types(plain); fmt.Sprint(got) != fmt.Sprint(map[string]string{team: "direct"}) {
+		t.Errorf("unasked, the user shows the groups %v, want the team", got)
+	}
+	all := map[string]string{team: "direct", floor: "indirect", house: "indirect"}
+	asked := w.get("/Users/" + ada + "?attributes=groups").want(200)
+	for path, got := range map[string]map[string]string{
+		"the user":        types(asked),
+		"by value":        types(w.get("/Users/" + ada + "?attributes=userName,groups.value,groups.type").want(200)),
+		"a list's user":   types(first(w.get("/Users?attributes=groups&count=10"), ada)),
+		"a found user":    types(first(w.get("/Users?attributes=groups&filter=userName%20eq%20%22ada@example.com%22"), ada)),
+		"an answer to it": types(w.do("PATCH", "/Users/"+ada+"?attributes=groups", patch(`{"op":"replace","path":"title","value":"Countess"}`)).want(200)),
+	} {
+		if fmt.Sprint(got) != fmt.Sprint(all) {
+			t.Errorf("asked for groups, %s shows %v, want %v", path, got, all)
+		}
+	}
+	// The tag of what was asked for tells of groups above.
+	tag := w.get("/Users/" + ada + "?attributes=groups").want(200).header.Get("ETag")
+	w.get("/Users/"+ada+"?attributes=groups", "If-None-Match", tag).want(304)
+	w.do("PATCH", "/Groups/"+house, patch(fmt.Sprintf(`{"op":"remove","path":"members[value eq \"%s\"]"}`, floor))).want(204)
+	if got := types(w.get("/Users/"+ada+"?attributes=groups", "If-None-Match", tag).want(200)); fmt.Sprint(got) != fmt.Sprint(map[string]string{team: "direct", floor: "indirect"}) {
+		t.Errorf("after the floor left the house the user shows %v", got)
+	}
+	w.do("DELETE", "/Groups/"+team, "").want(204)
+	if left := w.members(floor); len(left) != 0 {
+		t.Errorf("the floor lists %v, whose only member was deleted", left)
+	}
+}
+
+func ids(a answer) []string {
+	var out []string
+	for _, r := range a.tree.Get("Resources").Elements() {
+		out = append(out, r.Get("id").Text())
+	}
+	return out
+}
+
+// first returns the resource with the id out of a list.
+func first(list answer, id string) answer {
+	list.Helper()
+	for _, r := range list.want(200).tree.Get("Resources").Elements() {
+		if r.Get("id").Text() == id {
+			list.tree = r
+			return list
+		}
+	}
+	list.Fatalf("%s does not list %s", list.asked, id)
+	return list
+}
+
+// A type that contradicts is refused in strict alone.
+func TestContradictingTypes(t *testing.T) {
+	for _, dialect := range []string{"compat", "strict", "interop"} {
+		w := newWorld(t, dialect)
+		u := w.user("ada@example.com")
+		said := fmt.Sprintf(`"members":[{"value":%q,"type":"Group"}]`, u)
+		post := w.do("POST", "/Groups", fmt.Sprintf(`{"schemas":[%q],"displayName":"One",%s}`, groupURN, said))
+		g := w.group("Two")
+		put := w.do("PUT", "/Groups/"+g, fmt.Sprintf(`{"schemas":[%q],"displayName":"Two",%s}`, groupURN, said))
+		change := w.do("PATCH", "/Groups/"+g, patch(fmt.Sprintf(`{"op":"add","path":"members","value":[{"value":%q,"type":"Group"}]}`, u)))
+		if dialect == "strict" {
+			post.refused(400, "invalidValue")
+			put.refused(400, "invalidValue")
+			change.refused(400, "invalidValue")
+			continue
+		}
+		post.want(201)
+		put.want(200)
+		change.want(204)
+	}
+}
+
+func TestPagesOfMembers(t *testing.T) {
+	w := newWorld(t)
+	var people []string
+	for i := range 25 {
+		people = append(people, w.user(fmt.Sprintf("p%d@example.com", i)))
+	}
+	inner := w.group("Inner")
+	g := w.group("Team", append(people, inner)...)
+	at := "/Groups/" + g + "/members"
+	a := w.get(at).want(200)
+	if s := a.tree.Get("schemas").Elements(); len(s) != 1 || s[0].Text() != listURN || a.text("totalResults") != "26" || a.text("itemsPerPage") != "26" || a.text("startIndex") != "1" {
+		t.Errorf("the first page is %.200s", a.body)
+	}
+	if a.header.Get("ETag") != w.get("/Groups/"+g).header.Get("ETag") {
+		t.Error("a page's tag is not the group's")
+	}
+	w.get(at, "If-None-Match", a.header.Get("ETag")).want(304)
+	seen := map[string]bool{}
+	for start := 1; start <= 26; {
+		page := w.get(at + "?startIndex=" + strconv.Itoa(start) + "&count=7").want(200)
+		list := page.tree.Get("Resources").Elements()
+		if page.text("itemsPerPage") != strconv.Itoa(len(list)) || len(list) != min(7, 27-start) {
+			t.Fatalf("the page at %d has %d members and says %s", start, len(list), page.text("itemsPerPage"))
+		}
+		for _, m := range list {
+			kind, endpoint := "User", "/Users/"
+			if m.Get("value").Text() == inner {
+				kind, endpoint = "Group", "/Groups/"
+			}
+			if m.Get("type").Text() != kind || m.Get("$ref").Text() != outside+"/scim/v2"+endpoint+m.Get("value").Text() || len(m.Members()) != 3 {
+				t.Errorf("a member is %s", m.Append(nil))
+			}
+			seen[m.Get("value").Text()] = true
+		}
+		start += len(list)
+	}
+	if len(seen) != 26 {
+		t.Errorf("the pages list %d members, want 26", len(seen))
+	}
+	if none := w.get(at + "?count=0").want(200); none.text("totalResults") != "26" || len(none.tree.Get("Resources").Elements()) != 0 {
+		t.Errorf("a page of none is %s", none.body)
+	}
+	if beyond := w.get(at + "?startIndex=27").want(200); len(beyond.tree.Get("Resources").Elements()) != 0 {
+		t.Errorf("a page beyond the end is %s", beyond.body)
+	}
+	w.get(at + "?startIndex=-5&count=-1").want(200)
+	w.get(at+"?count=x").refused(400, "invalidValue")
+	w.get(at+"?filter=value%20pr").refused(400, "invalidFilter")
+	w.get("/Groups/"+w.nobody()+"/members").refused(404, "")
+	w.get("/Users/"+people[0]+"/members").refused(404, "")
+	w.do("POST", at, "{}").refused(405, "")
+	w.get(at+"/x").refused(404, "")
+	w.do("GET", at, "", "Authorization", "").refused(401, "")
+}
+
+// Twenty thousand members are one answer, which fits what a function on AWS may
+// answer with; one more are pages.
+func TestTwentyThousandMembers(t *testing.T) {
+	w := newWorld(t)
+	g := identity.Group(w.group("Large"))
+	s := provision.New(w.table, w.clock)
+	r := s.Roster(w.org)
+	counts := map[table.Key]int64{}
+	put := func(n int) {
+		t.Helper()
+		for part := range slices.Chunk(make([]struct{}, n), 96) {
+			var writes []table.Write
+			for range part {
+				m := roster.UserMember(identity.MintUser(w.conn.ID))
+				writes = append(writes, table.Put(r.MemberKey(g, m), nil))
+				counts[r.MemberHeaderKey(g, m)]++
+			}
+			if _, err := w.table.Commit(t.Context(), writes...); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for k, n := range counts {
+			if _, err := w.table.Commit(t.Context(), table.Put(k, nil).Count(n)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	put(20_000)
+	// The longest name that a certificate of ACM can be for.
+	long := "https://" + strings.Repeat("a", 52) + ".example.com"
+	h := scimhttp.New(scimhttp.Config{URL: long, Orgs: w.orgs, Provision: s, Log: slog.New(slog.DiscardHandler), Now: w.clock})
+	req := httptest.NewRequest("GET", "/scim/v2/Groups/"+string(g), nil)
+	req.Header.Set("Authorization", "Bearer "+w.token)
+	rec := httptest.NewRecorder()
+	h.ServeHTTP(rec, req)
+	if n := rec.Body.Len(); rec.Code != 200 || n > 5_000_000 || strings.Count(rec.Body.String(), `"type":"User"`) != 20_000 {
+		t.Errorf("a group of 20,000 answers %d with %d bytes and %d members", rec.Code, n, strings.Count(rec.Body.String(), `"type":"User"`))
+	} else {
+		t.Logf("20,000 members are %d bytes", n)
+	}
+	put(1)
+	if a := w.get("/Groups/" + string(g)).want(200); a.tree.Get("members").Kind() != 0 {
+		t.Error("a group of 20,001 comes with members")
+	}
+	if d := w.get("/Groups/"+string(g)+"?attributes=members").refused(400, "tooMany").text("detail"); !strings.Contains(d, "/Groups/"+string(g)+"/members") {
+		t.Errorf("the refusal does not say where they are: %s", d)
+	}
+	if a := w.get("/Groups/" + string(g) + "/members?startIndex=20001&count=5000").want(200); a.text("totalResults") != "20001" || a.text("itemsPerPage") != "1" {
+		t.Errorf("the last page is %s", a.body)
+	}
+}
