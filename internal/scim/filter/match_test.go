@@ -427,14 +427,84 @@ func TestBindElement(t *testing.T) {
 	}
 }
 
-// FuzzMatch: what an index lookup narrows down to must hold every match, `not`
-// must turn an answer round, and nothing may panic.
+// laws checks what holds of every filter on every resource, whatever it says.
+func laws(t *testing.T, e filter.Expr, rt *schema.ResourceType, m schema.Mode, u value.Value) {
+	match := func(e filter.Expr) bool {
+		b, err := filter.Bind(e, rt, m)
+		if err != nil {
+			t.Fatalf("%s: %s cannot be bound, though its parts can: %v", m, e, err)
+		}
+		if got := b.Match(u); b.Always() && !got || b.Never() && got {
+			t.Fatalf("%s: %s matches: %t, and is known to be otherwise for every %s", m, e, got, rt.Name)
+		}
+		return b.Match(u)
+	}
+	got := match(e)
+	if match(filter.Not{Term: e}) == got || match(filter.Not{Term: filter.Not{Term: e}}) != got {
+		t.Fatalf("%s: %s and its negation both give %t", m, e, got)
+	}
+	inside := func(terms []filter.Expr) []filter.Expr {
+		out := make([]filter.Expr, len(terms))
+		for i, term := range terms {
+			out[i] = filter.Not{Term: term}
+			laws(t, term, rt, m, u)
+		}
+		return out
+	}
+	switch e := e.(type) {
+	case filter.And:
+		if match(filter.Not{Term: filter.Or{Terms: inside(e.Terms)}}) != got {
+			t.Fatalf("%s: %s gives %t, by De Morgan the contrary", m, e, got)
+		}
+	case filter.Or:
+		if match(filter.Not{Term: filter.And{Terms: inside(e.Terms)}}) != got {
+			t.Fatalf("%s: %s gives %t, by De Morgan the contrary", m, e, got)
+		}
+	case filter.Not:
+		laws(t, e.Term, rt, m, u)
+	case filter.Compare:
+		ordered(t, e, rt, m, u)
+	}
+}
+
+// ordered checks that the comparisons of one value agree with each other.
+func ordered(t *testing.T, e filter.Compare, rt *schema.ResourceType, m schema.Mode, u value.Value) {
+	ref, ok := filter.Resolve(rt, e.Path, m)
+	if !ok || ref.Attr == nil || ref.Attr.MultiValued || e.Op == filter.Pr || e.With.Kind() == value.Null {
+		return
+	}
+	is := map[filter.Op]bool{}
+	for _, op := range []filter.Op{filter.Eq, filter.Ne, filter.Gt, filter.Ge, filter.Lt, filter.Le} {
+		b, err := filter.Bind(filter.Compare{Path: e.Path, Op: op, With: e.With}, rt, m)
+		if err != nil {
+			return // a boolean has no order, and not every text is a time
+		}
+		is[op] = b.Match(u)
+	}
+	has, err := filter.Bind(filter.Compare{Path: e.Path, Op: filter.Pr}, rt, m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	one := 0
+	for _, op := range []filter.Op{filter.Lt, filter.Eq, filter.Gt} {
+		if is[op] {
+			one++
+		}
+	}
+	if is[filter.Eq] == is[filter.Ne] || has.Match(u) && one != 1 || !has.Match(u) && one > 1 ||
+		is[filter.Ge] != (is[filter.Gt] || is[filter.Eq]) || is[filter.Le] != (is[filter.Lt] || is[filter.Eq]) {
+		t.Fatalf("%s: %s compares as %v", m, e, is)
+	}
+}
+
+// FuzzMatch: what an index lookup narrows down to must hold every match, the
+// laws of logic and of order hold, and nothing may panic.
 func FuzzMatch(f *testing.F) {
 	for _, s := range rfc {
 		f.Add(s)
 	}
 	f.Add(`emails[type eq "work"].value eq "ana@example.com" and userName eq "ANA.RUIZ@corp.test"`)
-	u := resource(f, user)
+	u, g := resource(f, user), resource(f, group)
 	f.Fuzz(func(t *testing.T, s string) {
 		e, err := filter.Parse(s)
 		if err != nil {
@@ -449,9 +519,15 @@ func FuzzMatch(f *testing.F) {
 				continue
 			}
 			got := b.Match(u)
-			n, err := filter.Bind(filter.Not{Term: e}, schema.User, m)
-			if err != nil || n.Match(u) == got {
-				t.Fatalf("%q and its negation both give %t (%v)", s, got, err)
+			laws(t, e, schema.User, m, u)
+			// Over several types a user matches as before; a group may match too.
+			across, err := filter.BindAcross(e, []*schema.ResourceType{schema.User, schema.Group}, m)
+			if err == nil && across[0].Match(u) != got {
+				t.Fatalf("%s: %q gives %t for a user, among several types the contrary", m, s, got)
+			} else if err == nil {
+				across[1].Match(g)
+			} else if !fault.Coded(err, fault.InvalidFilter) {
+				t.Fatalf("BindAcross(%q) fails with %v", s, err)
 			}
 			for _, eq := range b.Equalities() {
 				lit := string(value.AppendString(nil, eq.Value))

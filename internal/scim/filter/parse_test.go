@@ -6,6 +6,7 @@ import (
 
 	"gatehouse/internal/fault"
 	"gatehouse/internal/scim/filter"
+	"gatehouse/internal/scim/schema"
 )
 
 // rfc are the filters of RFC 7644 §3.4.2.2, figure 2, and of the sections that
@@ -210,6 +211,9 @@ func FuzzParse(f *testing.F) {
 			}
 			return
 		}
+		if depth, terms, literal := measure(e); depth > filter.MaxDepth || terms > filter.MaxTerms || literal > filter.MaxLiteral || len(s) > filter.MaxLength {
+			t.Fatalf("Parse(%q) takes %d levels, %d comparisons, a literal of %d bytes", s, depth, terms, literal)
+		}
 		out := e.String()
 		if len(out) > filter.MaxLength {
 			return // escapes may make it longer than what is taken
@@ -222,6 +226,69 @@ func FuzzParse(f *testing.F) {
 			t.Fatalf("Parse(%q) is rendered as %q, which is read as %q", s, out, again)
 		}
 	})
+}
+
+// measure returns how deep an expression is, as far as it shows (groups that say
+// nothing are gone), how many comparisons it has, and its longest literal.
+func measure(e filter.Expr) (depth, terms, literal int) {
+	with := func(in filter.Expr, more int) {
+		d, n, l := measure(in)
+		depth, terms, literal = max(depth, d+more), terms+n, max(literal, l)
+	}
+	switch e := e.(type) {
+	case filter.And:
+		for _, t := range e.Terms {
+			more := 0
+			if _, group := t.(filter.Or); group {
+				more = 1
+			}
+			with(t, more)
+		}
+	case filter.Or:
+		for _, t := range e.Terms {
+			with(t, 0)
+		}
+	case filter.Not:
+		with(e.Term, 1)
+	case filter.Compare:
+		return 0, 1, len(e.With.Text())
+	case filter.Element:
+		with(e.Filter, 1)
+		return depth, terms + 1, max(literal, len(e.With.Text()))
+	}
+	return depth, terms, literal
+}
+
+// split checks that a path is parted at its URN: the canonical path leads to the
+// same attribute, and so does one in other letters.
+func split(t *testing.T, rt *schema.ResourceType, path string, m schema.Mode) {
+	ref, ok := rt.Resolve(path, m)
+	swapped := strings.Map(func(r rune) rune {
+		switch {
+		case r >= 'a' && r <= 'z':
+			return r - 'a' + 'A'
+		case r >= 'A' && r <= 'Z':
+			return r - 'A' + 'a'
+		}
+		return r
+	}, path)
+	if other, found := rt.Resolve(swapped, m); found != ok || other != ref {
+		t.Fatalf("%s: %q is %s of a %s (%t), in other letters %s (%t)", m, path, ref.Path(), rt.Name, ok, other.Path(), found)
+	}
+	if !ok {
+		return
+	}
+	if again, found := rt.Resolve(ref.Path(), schema.Strict); !found || again != ref {
+		t.Fatalf("%q is %s of a %s, which is %s (%t)", path, ref.Path(), rt.Name, again.Path(), found)
+	}
+	if ref.URN != "" {
+		if s, known := schema.SchemaByURN(ref.URN); !known || s.ID != ref.URN {
+			t.Fatalf("%q is of the schema %q, which nobody knows", path, ref.URN)
+		}
+	}
+	if parsed, err := filter.ParsePath(ref.Path()); err != nil || parsed.Attr != ref.Path() {
+		t.Fatalf("%q is %s, which is read as %+v (%v)", path, ref.Path(), parsed, err)
+	}
 }
 
 func FuzzParsePath(f *testing.F) {
@@ -243,6 +310,11 @@ func FuzzParsePath(f *testing.F) {
 		again, err := filter.ParsePath(out)
 		if err != nil || again.Attr != p.Attr || again.Sub != p.Sub || !filter.Equal(p.Filter, again.Filter) {
 			t.Fatalf("ParsePath(%q) is rendered as %q, which is read as %+v (%v)", s, out, again, err)
+		}
+		for _, rt := range schema.All() {
+			for _, m := range []schema.Mode{schema.Compat, schema.Strict} {
+				split(t, rt, p.Attr, m)
+			}
 		}
 	})
 }

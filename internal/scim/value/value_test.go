@@ -1,12 +1,15 @@
 package value_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"gatehouse/internal/scim/value"
 )
@@ -214,6 +217,93 @@ func seeds(t testing.TB) [][]byte {
 	return out
 }
 
+// plain reports whether a JSON text leaves nothing open: valid UTF-8 without
+// escapes of surrogates, no name twice, at most MaxDepth and MaxValues.
+func plain(text []byte) bool {
+	if !utf8.Valid(text) || strings.Contains(strings.ToLower(string(text)), `\ud`) {
+		return false
+	}
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.UseNumber()
+	type level struct {
+		names map[string]bool // nil: an array
+		name  bool            // a name comes next
+	}
+	var stack []level
+	values := 0
+	for {
+		tok, err := d.Token()
+		if err != nil {
+			return err == io.EOF
+		}
+		top := len(stack) - 1
+		delim, _ := tok.(json.Delim)
+		if name, ok := tok.(string); ok && top >= 0 && stack[top].names != nil && stack[top].name {
+			low := lower(name)
+			if stack[top].names[low] {
+				return false
+			}
+			stack[top].names[low], stack[top].name = true, false
+			continue
+		}
+		if delim == '}' || delim == ']' {
+			stack = stack[:top]
+			continue
+		}
+		if top >= 0 {
+			stack[top].name = true
+		}
+		if values++; values > value.MaxValues {
+			return false
+		}
+		switch delim {
+		case '{':
+			stack = append(stack, level{map[string]bool{}, true})
+		case '[':
+			stack = append(stack, level{})
+		}
+		if len(stack) > value.MaxDepth {
+			return false
+		}
+	}
+}
+
+// lower is a name without the case of its ASCII letters.
+func lower(name string) string {
+	return strings.Map(func(r rune) rune {
+		if r >= 'A' && r <= 'Z' {
+			return r + 'a' - 'A'
+		}
+		return r
+	}, name)
+}
+
+// shape returns how deep a value is, and a name that one of its objects has
+// twice, "" for none.
+func shape(v value.Value) (deep int, twice string) {
+	for i, m := range v.Members() {
+		for _, o := range v.Members()[:i] {
+			if lower(o.Name) == lower(m.Name) {
+				return 0, m.Name
+			}
+		}
+		d, t := shape(m.Value)
+		if deep = max(deep, d); t != "" {
+			return deep, t
+		}
+	}
+	for _, e := range v.Elements() {
+		d, t := shape(e)
+		if deep = max(deep, d); t != "" {
+			return deep, t
+		}
+	}
+	if k := v.Kind(); k == value.Object || k == value.Array {
+		deep++
+	}
+	return deep, ""
+}
+
 func FuzzParse(f *testing.F) {
 	for _, s := range seeds(f) {
 		f.Add(s)
@@ -230,7 +320,16 @@ func FuzzParse(f *testing.F) {
 			if !errors.As(err, &syntax) || syntax.Offset < 0 || syntax.Offset > int64(len(text)) {
 				t.Fatalf("Parse(%q) fails with %v, which does not say where", text, err)
 			}
+			if stdErr == nil && plain(text) {
+				t.Fatalf("Parse(%q) refuses what encoding/json takes, though it is within the limits: %v", text, err)
+			}
 			return
+		}
+		if deep, _ := shape(v); deep > value.MaxDepth {
+			t.Fatalf("Parse(%q) takes %d levels", text, deep)
+		}
+		if _, twice := shape(v); twice != "" {
+			t.Fatalf("Parse(%q) takes the member %q twice", text, twice)
 		}
 		if stdErr != nil {
 			// Numbers that float64 cannot hold are refused by encoding/json only.

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -303,15 +304,19 @@ func FuzzRequests(f *testing.F) {
 	g := w.group("Engines", id)
 	f.Fuzz(func(t *testing.T, s string) {
 		w.TB = t
-		for _, route := range []string{"POST /Users", "POST /Groups", "PUT /Users/" + id, "PATCH /Users/" + id, "PATCH /Groups/" + g, "POST /Users/.search"} {
+		for _, route := range []string{"POST /Users", "POST /Groups", "PUT /Users/" + id, "PATCH /Users/" + id, "PATCH /Groups/" + g, "POST /Users/.search", "POST /.search"} {
 			method, path, _ := strings.Cut(route, " ")
 			if a := w.do(method, path, s); a.status >= 500 {
 				t.Fatalf("%s with %q = %d %s", route, s, a.status, a.body)
 			}
 		}
-		for _, endpoint := range []string{"/Users", "/Groups"} {
-			if a := w.find(endpoint, s); a.status >= 500 {
-				t.Fatalf("%s filtered by %q = %d %s", endpoint, s, a.status, a.body)
+		for _, endpoint := range []string{"/Users", "/Groups", ""} {
+			for _, query := range []string{"filter=", "sortBy=", "cursor=", "attributes=", "excludedAttributes=", "sortBy=title&sortOrder=", "count=1&cursor&filter="} {
+				if a := w.get(endpoint + "?" + query + url.QueryEscape(s)); a.status >= 500 {
+					t.Fatalf("%s?%s%q = %d %s", endpoint, query, s, a.status, a.body)
+				} else if query == "cursor=" && s != "" && (a.status != 400 || a.text("scimType") != "invalidCursor") {
+					t.Fatalf("%s takes the cursor %q: %d %s", endpoint, s, a.status, a.body)
+				}
 			}
 		}
 	})

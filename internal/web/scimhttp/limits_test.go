@@ -1,0 +1,74 @@
+package scimhttp_test
+
+import (
+	"net/url"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// TestLimitsAtTheirEdges: what is just within a limit is taken, what is one
+// beyond is refused.
+func TestLimitsAtTheirEdges(t *testing.T) {
+	w := newWorld(t)
+	ada := w.user("ada@example.com", `"title":"x"`)
+
+	// 1 MB a body: of white space, since the rest has limits of its own.
+	body := person("wide@example.com")
+	pad := func(n int) string { return body + strings.Repeat(" ", n-len(body)) }
+	w.do("POST", "/Users", pad(1<<20)).want(201)
+	w.do("POST", "/Users", pad(1<<20+1)).refused(413, "")
+
+	// 32 objects and arrays inside each other: the body is one of them.
+	deep := func(n int) string {
+		return person("deep"+strconv.Itoa(n)+"@example.com", `"shoes":`+strings.Repeat("[", n-1)+strings.Repeat("]", n-1))
+	}
+	w.do("POST", "/Users", deep(32)).want(201)
+	w.do("POST", "/Users", deep(33)).refused(400, "invalidSyntax")
+
+	// A filter: 16 groups deep, 1 KB a literal, 256 comparisons, 8 KB.
+	for filter, taken := range map[string]bool{
+		strings.Repeat("(", 16) + "title pr" + strings.Repeat(")", 16):        true,
+		strings.Repeat("(", 17) + "title pr" + strings.Repeat(")", 17):        false,
+		strings.Repeat("not (", 16) + "title pr" + strings.Repeat(")", 16):    true,
+		strings.Repeat("not (", 17) + "title pr" + strings.Repeat(")", 17):    false,
+		strings.Repeat("(", 15) + "emails[type pr]" + strings.Repeat(")", 15): true,
+		strings.Repeat("(", 16) + "emails[type pr]" + strings.Repeat(")", 16): false,
+		`title ne "` + strings.Repeat("x", 1024) + `"`:                        true,
+		`title ne "` + strings.Repeat("x", 1025) + `"`:                        false,
+		`title ne "` + strings.Repeat("ä", 512) + `"`:                         true,
+		`title ne "` + strings.Repeat("ä", 512) + `x"`:                        false,
+		strings.Repeat("title pr or ", 255) + "title pr":                      true,
+		strings.Repeat("title pr or ", 256) + "title pr":                      false,
+		"title pr" + strings.Repeat(" ", 8<<10-8):                             true,
+		"title pr" + strings.Repeat(" ", 8<<10-7):                             false,
+	} {
+		for _, a := range []answer{
+			w.get("/Users?filter=" + url.QueryEscape(filter)),
+			w.do("POST", "/Users/.search", `{"schemas":["`+searchURN+`"],"filter":`+strconv.Quote(filter)+`}`),
+		} {
+			if taken {
+				a.want(200)
+			} else {
+				a.refused(400, "invalidFilter")
+			}
+		}
+	}
+
+	// 64 KB a resource, by POST and by PATCH, and a refused one changes nothing.
+	roles := func(n int) string {
+		list := make([]string, n)
+		for i := range list {
+			list[i] = `{"value":"` + strconv.Itoa(i) + strings.Repeat("r", 4000) + `"}`
+		}
+		return "[" + strings.Join(list, ",") + "]"
+	}
+	w.do("POST", "/Users", person("full@example.com", `"roles":`+roles(16))).want(201)
+	w.do("POST", "/Users", person("over@example.com", `"roles":`+roles(17))).refused(413, "")
+	w.do("PATCH", "/Users/"+ada, patch(`{"op":"add","path":"roles","value":`+roles(16)+`}`)).want(200)
+	tag := w.get("/Users/" + ada).header.Get("ETag")
+	w.do("PATCH", "/Users/"+ada, patch(`{"op":"add","path":"entitlements","value":`+roles(1)+`}`)).refused(413, "")
+	if now := w.get("/Users/" + ada).header.Get("ETag"); now != tag {
+		t.Errorf("a refused PATCH made %s of the version %s", now, tag)
+	}
+}
