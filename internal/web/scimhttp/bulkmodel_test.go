@@ -217,8 +217,8 @@ func (m *oneByOne) do(i int) {
 	}
 }
 
-// outcome is everything that is stored, with ids replaced by what they mean.
-func outcome(w *world, before, created []string) string {
+// storedIn is everything that is stored, with ids replaced by what they mean.
+func storedIn(w *world, before, created []string) string {
 	var names []string
 	for i, id := range before {
 		names = append(names, id, "before"+strconv.Itoa(i))
@@ -302,7 +302,7 @@ func TestBulkIsItsOperationsOneByOne(outer *testing.T) {
 				created[i] = r.id(i)
 			}
 		}
-		if got, want := outcome(whole, beforeWhole, created), outcome(single, before, m.id); got != want {
+		if got, want := storedIn(whole, beforeWhole, created), storedIn(single, before, m.id); got != want {
 			t.Fatalf("after\n%s\nthere is\n%s\nand after its operations one by one\n%s", strings.Join(texts, "\n"), got, want)
 		}
 	})
