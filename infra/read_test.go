@@ -69,9 +69,10 @@ func TestEnvironment(t *testing.T) {
 	s := read(t, "DomainName", "gate.example.com", "CertificateId", "00000000-0000-0000-0000-000000000000", "MailLimit", "50", "ScimRate", "60")
 	every := []string{"GATEHOUSE_TABLE", "GOGC", "GOMEMLIMIT"} // the last two are for Go itself
 	served := append([]string{"GATEHOUSE_SECRET", "GATEHOUSE_URL"}, every...)
+	limiting := append([]string{"GATEHOUSE_SCIM_RATE"}, served...) // the portal shows it
 	sending := append([]string{"GATEHOUSE_MAIL_FROM", "GATEHOUSE_MAIL_LIMIT", "GATEHOUSE_MAIL_SET"}, served...)
 	for folder, want := range map[string][]string{
-		"scim": append([]string{"GATEHOUSE_SCIM_RATE"}, served...), "portal": served, "feed": served, "mailevents": served,
+		"scim": limiting, "portal": limiting, "feed": served, "mailevents": served,
 		"welcome": sending, "sweep": sending, "discarded": every,
 	} {
 		env := s.Functions[folder].Env

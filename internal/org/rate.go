@@ -61,6 +61,15 @@ func rateKey(o *Org, c identity.Connection, window time.Time) table.Key {
 	return table.Key{Part: o.Part("RL", string(c)), Sort: strconv.FormatInt(window.Unix()/int64(rateWindow/time.Second), 10)}
 }
 
+// RateOf returns how many requests a second the connection may make: its own
+// rate, or what is usual; 0: any number.
+func (s *Store) RateOf(c Connection) int {
+	if c.Rate != 0 {
+		return c.Rate
+	}
+	return s.Rate
+}
+
 // Take counts n requests of the connection, and refuses them with Throttled
 // where it has made all of this window's: Retry is the time to the window's end.
 //
@@ -73,10 +82,7 @@ func rateKey(o *Org, c identity.Connection, window time.Time) table.Key {
 // Any other error says that it could not be counted; nothing was refused, and a
 // caller goes on.
 func (s *Store) Take(ctx context.Context, a Access, n int) error {
-	rate := a.Connection.Rate
-	if rate == 0 {
-		rate = s.Rate
-	}
+	rate := s.RateOf(a.Connection)
 	if rate <= 0 {
 		return nil
 	}
