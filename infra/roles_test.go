@@ -328,7 +328,7 @@ func TestRolesSuffice(t *testing.T) {
 	w.must(err, "sign in")
 	w.must(a.Accounts.SignOut(ctx, other), "sign out")
 	w.must(a.Courier.Resend(ctx, o, identity.User(bob), "operator"), "resend")
-	for _, at := range []string{"/o/example/", "/o/example/admin/users", "/o/example/admin/users/arrivals", "/o/example/admin/users/" + ada, "/o/example/admin/conflicts"} {
+	for _, at := range []string{"/o/example/", "/o/example/admin/users", "/o/example/admin/users/arrivals", "/o/example/admin/users/" + ada, "/o/example/admin/conflicts", "/o/example/admin/connections", "/o/example/admin/connections/" + string(identity.User(ada).Connection())} {
 		w.page(at, session)
 	}
 	w.settle()
