@@ -11,9 +11,13 @@ import (
 // Bound is a filter whose paths are resolved in a resource type. It may be
 // used concurrently.
 type Bound struct {
-	root node
-	uses []string
+	root   node
+	uses   []string
+	report schema.Report
 }
+
+// Report counts what was bent when the filter was bound.
+func (b *Bound) Report() schema.Report { return b.report }
 
 // Bind resolves the paths of e. A complex attribute that is named without a
 // sub-attribute is compared by its `value` (`members eq`, `emails co`). An
@@ -25,7 +29,7 @@ func Bind(e Expr, rt *schema.ResourceType, m schema.Mode) (*Bound, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Bound{root, b.uses}, nil
+	return &Bound{root, b.uses, b.report}, nil
 }
 
 // BindElement resolves a filter over the values of one attribute, as it stands
@@ -38,7 +42,7 @@ func BindElement(e Expr, ref schema.Ref, m schema.Mode) (*Bound, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Bound{root, nil}, nil
+	return &Bound{root, nil, b.report}, nil
 }
 
 // Equality is a condition that every match fulfils: the attribute at the
@@ -128,6 +132,7 @@ type binder struct {
 	lenient bool        // an unknown attribute has no value
 	of      *schema.Ref // inside brackets: the attribute whose values are meant
 	uses    []string
+	report  schema.Report
 }
 
 func refuse(format string, args ...any) error {
@@ -192,6 +197,7 @@ func (b *binder) element(e Element) (node, error) {
 	ref, ok := b.resolve(e.Path)
 	switch {
 	case !ok && b.lenient:
+		b.report.Add(schema.UnknownAttribute)
 		return nothing{}, nil
 	case !ok:
 		return nil, refuse("%.128q is no attribute that could be compared.", e.Path)
@@ -210,6 +216,7 @@ func (b *binder) element(e Element) (node, error) {
 		}
 		inner = all{inner, n}
 	}
+	b.report.Merge(in.report)
 	return &element{ref, inner}, nil
 }
 
@@ -217,6 +224,7 @@ func (b *binder) compare(path string, op Op, with value.Value) (node, error) {
 	ref, ok := b.resolve(path)
 	switch {
 	case !ok && b.lenient:
+		b.report.Add(schema.UnknownAttribute)
 		// It has no value, which is a match for "not equal" and for null only.
 		if op == Ne && with.Kind() != value.Null || op == Eq && with.Kind() == value.Null {
 			return not{nothing{}}, nil
@@ -261,6 +269,7 @@ func (b *binder) literal(n *comparison) error {
 		}
 		// Entra sends `primary eq "True"`.
 		if t, ok := schema.ReadBool(n.with.Text()); ok && b.mode == schema.Compat && n.with.Kind() == value.String {
+			b.report.Add(schema.StringBoolean)
 			n.with = value.Boolean(t)
 		}
 		if n.with.Kind() != value.Bool {
@@ -275,6 +284,9 @@ func (b *binder) literal(n *comparison) error {
 		if err != nil || n.with.Kind() != value.Number && b.mode != schema.Compat {
 			return refuse("%s is to be compared with a number.", path)
 		}
+		if n.with.Kind() != value.Number {
+			b.report.Add(schema.StringNumber)
+		}
 		n.number = f
 		return nil
 	case schema.Binary:
@@ -283,6 +295,7 @@ func (b *binder) literal(n *comparison) error {
 		}
 	}
 	if n.with.Kind() == value.Number && b.mode == schema.Compat {
+		b.report.Add(schema.NumberForString)
 		n.with = value.Str(n.with.Text())
 	}
 	if n.with.Kind() != value.String {

@@ -31,7 +31,13 @@ func (c *call) discovery(parts []string) error {
 		if single != "" {
 			return errNotFound
 		}
-		return c.send(http.StatusOK, c.h.config().Append(nil))
+		config := c.h.config()
+		// Whoever asks as nobody is told what holds for every connection. What the
+		// RFC's own configuration does not name is told to those alone whom it is for.
+		if c.mode == schema.Interop {
+			config.Set("interopProfileConformant", value.Boolean(true))
+		}
+		return c.send(http.StatusOK, config.Append(nil))
 	case "ResourceTypes":
 		for _, rt := range schema.All() {
 			if single == "" || strings.EqualFold(single, rt.Name) {

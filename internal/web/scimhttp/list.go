@@ -89,6 +89,7 @@ func (c *call) listing(rt *schema.ResourceType, p parameters) (*listing, error) 
 		if l.filter, err = filter.Bind(e, rt, c.mode); err != nil {
 			return nil, err
 		}
+		c.report.Merge(l.filter.Report())
 	}
 	return l, nil
 }
