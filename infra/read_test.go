@@ -66,12 +66,13 @@ func TestRead(t *testing.T) {
 
 // The names in each function's environment are what package aws asks for.
 func TestEnvironment(t *testing.T) {
-	s := read(t, "DomainName", "gate.example.com", "CertificateId", "00000000-0000-0000-0000-000000000000", "MailLimit", "50")
+	s := read(t, "DomainName", "gate.example.com", "CertificateId", "00000000-0000-0000-0000-000000000000", "MailLimit", "50", "ScimRate", "60")
 	every := []string{"GATEHOUSE_TABLE", "GOGC", "GOMEMLIMIT"} // the last two are for Go itself
 	served := append([]string{"GATEHOUSE_SECRET", "GATEHOUSE_URL"}, every...)
+	limiting := append([]string{"GATEHOUSE_SCIM_RATE"}, served...) // the portal shows it
 	sending := append([]string{"GATEHOUSE_MAIL_FROM", "GATEHOUSE_MAIL_LIMIT", "GATEHOUSE_MAIL_SET"}, served...)
 	for folder, want := range map[string][]string{
-		"scim": served, "portal": served, "feed": served, "mailevents": served,
+		"scim": limiting, "portal": limiting, "feed": served, "mailevents": served,
 		"welcome": sending, "sweep": sending, "discarded": every,
 	} {
 		env := s.Functions[folder].Env
@@ -81,7 +82,7 @@ func TestEnvironment(t *testing.T) {
 		}
 		for name, want := range map[string]string{
 			"GATEHOUSE_TABLE": s.Table, "GATEHOUSE_SECRET": s.Secret, "GATEHOUSE_URL": "https://gate.example.com",
-			"GATEHOUSE_MAIL_FROM": "no-reply@example.com", "GATEHOUSE_MAIL_SET": s.ConfigurationSet, "GATEHOUSE_MAIL_LIMIT": "50",
+			"GATEHOUSE_MAIL_FROM": "no-reply@example.com", "GATEHOUSE_MAIL_SET": s.ConfigurationSet, "GATEHOUSE_MAIL_LIMIT": "50", "GATEHOUSE_SCIM_RATE": "60",
 		} {
 			if got, ok := env[name]; ok && got != want {
 				t.Errorf("%s of %s is %q, want %q", name, folder, got, want)

@@ -21,6 +21,7 @@ import (
 	"gatehouse/internal/courier"
 	"gatehouse/internal/identity"
 	"gatehouse/internal/mail"
+	"gatehouse/internal/org"
 	"gatehouse/internal/secret"
 	"gatehouse/internal/table"
 	"gatehouse/internal/table/memory"
@@ -161,7 +162,7 @@ func newStage(t *testing.T) *stage {
 		}
 	}
 	a := w.apps["scim"]
-	w.scim = scimhttp.New(scimhttp.Config{URL: a.URL, Orgs: a.Orgs, Provision: a.Provision, Log: a.Log, Now: w.now})
+	w.scim = scimhttp.New(scimhttp.Config{URL: a.URL, Orgs: a.Orgs, Provision: a.Provision, Log: a.Log, Now: w.now, Frozen: true})
 	a = w.apps["portal"]
 	var err error
 	w.pages, err = portal.New(portal.Config{URL: a.URL, Table: a.Table, Orgs: a.Orgs, Account: a.Accounts, Courier: a.Courier, Now: w.now, Logger: a.Log})
@@ -174,7 +175,7 @@ func newStage(t *testing.T) *stage {
 func (w *stage) product(tab table.Table) *app.App {
 	return app.New(app.Ports{
 		Table: tab, Key: w.key, URL: "https://gate.example.com", Sender: w.out, From: mail.Address{Addr: "no-reply@example.com"},
-		Daily: 1000, Now: w.now, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Daily: 1000, Rate: org.MinRate, Now: w.now, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
 	})
 }
 
@@ -316,6 +317,10 @@ func TestRolesSuffice(t *testing.T) {
 	} {
 		w.do("GET", at, "", 200)
 	}
+	patch("/Users/"+bob, `{"op":"Replace","path":"active","value":"True"}`, 200) // is counted
+	for range org.MinRate {                                                      // so are these
+		w.do("GET", "/Groups/"+group, "", 200)
+	}
 	w.settle()
 
 	// The people's part.
@@ -336,7 +341,7 @@ func TestRolesSuffice(t *testing.T) {
 	w.must(err, "sign in")
 	w.must(a.Accounts.SignOut(ctx, other), "sign out")
 	w.must(a.Courier.Resend(ctx, o, identity.User(bob), "operator"), "resend")
-	for _, at := range []string{"/o/example/", "/o/example/admin/users", "/o/example/admin/users/arrivals", "/o/example/admin/users/" + ada, "/o/example/admin/conflicts"} {
+	for _, at := range []string{"/o/example/", "/o/example/admin/users", "/o/example/admin/users/arrivals", "/o/example/admin/users/" + ada, "/o/example/admin/conflicts", "/o/example/admin/connections", "/o/example/admin/connections/" + string(identity.User(ada).Connection())} {
 		w.page(at, session)
 	}
 	w.settle()

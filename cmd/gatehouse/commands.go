@@ -67,6 +67,8 @@ func orgText(o app.OrgAnswer) string {
 type connectionCmd struct {
 	Create    connectionCreateCmd    `cmd:"" help:"Make a connection and its first credential."`
 	List      connectionListCmd      `cmd:"" help:"List an organization's connections, with credentials and their last use."`
+	Show      connectionShowCmd      `cmd:"" help:"Show a connection: its address, rate, credentials, and in what its messages were bent to fit."`
+	Update    connectionUpdateCmd    `cmd:"" help:"Change a connection's name, dialect or rate. What it stored stays as it is."`
 	Rotate    connectionRotateCmd    `cmd:"" help:"Issue another credential. The newest two are good; older ones end."`
 	Revoke    connectionRevokeCmd    `cmd:"" help:"End a credential, or all of a connection's."`
 	Welcome   connectionWelcomeCmd   `cmd:"" help:"Switch the welcome emails of a connection's future users on or off."`
@@ -78,6 +80,7 @@ type connectionCreateCmd struct {
 	Org            string `required:"" help:"Id or address of the organization."`
 	Name           string `required:"" help:"Name, as admins know it."`
 	Dialect        string `help:"How its client speaks: compat, strict or interop." default:"compat"`
+	Rate           int    `help:"Requests a second that it may make, 25 or more. Default: what is usual here."`
 	NoWelcome      bool   `help:"Its users get no welcome email."`
 	PlainDiscovery bool   `help:"Discovery tells what RFC 7643 and RFC 7644 know, without pagination by cursor, products and Okta's types: for clients that refuse what they do not know."`
 	Expires        string `help:"Lifetime of the credential, such as 8760h. Default: until it is revoked."`
@@ -85,7 +88,7 @@ type connectionCreateCmd struct {
 
 func (c *connectionCreateCmd) Run(ctx context.Context, all *cli, out io.Writer) error {
 	return do(ctx, all, c.at, out, "connection create",
-		app.ConnectionCreate{Org: c.Org, Name: c.Name, Dialect: c.Dialect, NoWelcome: c.NoWelcome, PlainDiscovery: c.PlainDiscovery, Expires: c.Expires}, credentialText)
+		app.ConnectionCreate{Org: c.Org, Name: c.Name, Dialect: c.Dialect, Rate: c.Rate, NoWelcome: c.NoWelcome, PlainDiscovery: c.PlainDiscovery, Expires: c.Expires}, credentialText)
 }
 
 func credentialText(a app.CredentialAnswer) string {
@@ -110,13 +113,7 @@ func (c *connectionListCmd) Run(ctx context.Context, all *cli, out io.Writer) er
 					mails = "welcome emails off"
 				}
 				fmt.Fprintf(w, "%s\t%s\t%s\t%d users\t%d groups\t%s\n", a.Connection, a.Name, a.Dialect, a.Users, a.Groups, mails)
-				for _, k := range a.Credentials {
-					state := "good"
-					if !k.Revoked.IsZero() {
-						state = "revoked " + when(k.Revoked)
-					}
-					fmt.Fprintf(w, "\tcredential %s\t%s\tcreated %s\tlast used %s\texpires %s\n", k.ID, state, when(k.Created), when(k.LastUsed), when(k.Expires))
-				}
+				credentialLines(w, "\t", a.Credentials)
 			}
 		})
 	})

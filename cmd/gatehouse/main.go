@@ -98,6 +98,7 @@ type serveCmd struct {
 	SMTPTLS   string `name:"smtp-tls" help:"starttls, tls or none (for a server on this machine only)." enum:"starttls,tls,none" default:"starttls" env:"GATEHOUSE_SMTP_TLS"`
 	From      string `help:"Address that mails come from. Needed with --smtp." env:"GATEHOUSE_FROM"`
 	MailLimit int    `help:"Mails of one organization in a day; 0: no limit." env:"GATEHOUSE_MAIL_LIMIT"`
+	Rate      int    `name:"scim-rate" help:"SCIM requests a second of a connection that has no rate of its own, 25 or more; 0: no limit." env:"GATEHOUSE_SCIM_RATE"`
 }
 
 func (c *serveCmd) Run(ctx context.Context, all *cli, out io.Writer) error {
@@ -107,7 +108,7 @@ func (c *serveCmd) Run(ctx context.Context, all *cli, out io.Writer) error {
 	return local.Serve(ctx, local.Options{
 		Data: local.Folder(c.Data), Listen: c.Listen, URL: c.URL, Client: c.Client, Ready: c.Ready, Demo: c.Demo || c.Ready != "",
 		SMTP: c.SMTP, SMTPUser: c.SMTPUser, SMTPPassword: os.Getenv("GATEHOUSE_SMTP_PASSWORD"), SMTPTLS: c.SMTPTLS,
-		From: c.From, MailLimit: c.MailLimit, Out: out, Err: os.Stderr,
+		From: c.From, MailLimit: c.MailLimit, Rate: c.Rate, Out: out, Err: os.Stderr,
 	})
 }
 

@@ -14,7 +14,7 @@ func main() { aws.Run(handler) }
 func handler(h *aws.Home) (lambda.Handler, error) {
 	a := h.App()
 	adapter := lambdahttp.New(scimhttp.New(scimhttp.Config{
-		URL: a.URL, Orgs: a.Orgs, Provision: a.Provision, Log: a.Log, Now: a.Now,
+		URL: a.URL, Orgs: a.Orgs, Provision: a.Provision, Log: a.Log, Now: a.Now, Frozen: true,
 	}), a.Log)
 	adapter.Refuse = scimhttp.Refusal
 	return adapter, nil

@@ -33,6 +33,7 @@ type Ports struct {
 	From   mail.Address
 	Lease  time.Duration // of one attempt to send; 0: the courier's own
 	Daily  int           // mails of one organization in a day; 0: no limit
+	Rate   int           // requests a second of a connection that has no rate of its own; 0: no limit
 	Now    func() time.Time
 	Log    *slog.Logger
 	// CredentialCache is how long a good credential is believed.
@@ -55,6 +56,7 @@ func New(p Ports) *App {
 	}
 	a := &App{Ports: p}
 	a.Orgs = org.New(p.Table, p.Key, p.Now, p.CredentialCache)
+	a.Orgs.Rate = p.Rate
 	a.Provision = provision.New(p.Table, p.Now)
 	a.Courier = courier.New(courier.Config{
 		Table: p.Table, Orgs: a.Orgs, Sender: p.Sender, From: p.From, Now: p.Now, Log: p.Log,

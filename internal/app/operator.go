@@ -46,6 +46,7 @@ type (
 		Org            string `json:"org"` // id or address
 		Name           string `json:"name"`
 		Dialect        string `json:"dialect,omitempty"`
+		Rate           int    `json:"rate,omitempty"` // requests a second; 0: what is usual
 		NoWelcome      bool   `json:"noWelcome,omitempty"`
 		PlainDiscovery bool   `json:"plainDiscovery,omitempty"`
 		Expires        string `json:"expires,omitempty"` // lifetime of the credential, "8760h"
@@ -71,6 +72,7 @@ type (
 		Connection     string           `json:"connection"`
 		Name           string           `json:"name"`
 		Dialect        string           `json:"dialect"`
+		Rate           int              `json:"rate"` // requests a second that it may make; 0: what is usual there
 		NoWelcome      bool             `json:"noWelcome"`
 		PlainDiscovery bool             `json:"plainDiscovery"`
 		Users          int              `json:"users"`
@@ -107,6 +109,10 @@ func (op *Operator) Do(ctx context.Context, name string, args json.RawMessage) (
 		return run(ctx, args, op.connectionCreate)
 	case "connection list":
 		return run(ctx, args, op.connectionList)
+	case "connection show":
+		return run(ctx, args, op.connectionShow)
+	case "connection update":
+		return run(ctx, args, op.connectionUpdate)
 	case "connection rotate":
 		return run(ctx, args, op.connectionRotate)
 	case "connection revoke":
@@ -211,7 +217,7 @@ func (op *Operator) connectionCreate(ctx context.Context, in ConnectionCreate) (
 	if err != nil {
 		return nil, err
 	}
-	c, err := op.App.Orgs.CreateConnection(ctx, o, org.Connection{Name: in.Name, Dialect: in.Dialect, SuppressWelcome: in.NoWelcome, PlainDiscovery: in.PlainDiscovery})
+	c, err := op.App.Orgs.CreateConnection(ctx, o, org.Connection{Name: in.Name, Dialect: in.Dialect, Rate: in.Rate, SuppressWelcome: in.NoWelcome, PlainDiscovery: in.PlainDiscovery})
 	if err != nil {
 		return nil, err
 	}
@@ -225,37 +231,6 @@ func (op *Operator) issue(ctx context.Context, o *org.Org, c identity.Connection
 	}
 	return CredentialAnswer{Org: string(o.ID), Connection: string(c), Credential: string(cred.ID), Token: token,
 		SCIM: op.App.URL + "/scim/v2", SignIn: op.App.SignIn(o)}, nil
-}
-
-func (op *Operator) connectionList(ctx context.Context, in ConnectionArgs) (any, error) {
-	o, err := op.App.Orgs.Find(ctx, in.Org)
-	if err != nil {
-		return nil, err
-	}
-	all, err := op.App.Orgs.Connections(ctx, o)
-	if err != nil {
-		return nil, err
-	}
-	r := op.App.Provision.Roster(o)
-	out := []ConnectionAnswer{}
-	for _, c := range all {
-		ans := ConnectionAnswer{Org: string(o.ID), Connection: string(c.ID), Name: c.Name, Dialect: c.Dialect, NoWelcome: c.SuppressWelcome, PlainDiscovery: c.PlainDiscovery, Credentials: []CredentialView{}}
-		if ans.Users, err = r.Total(ctx, c.ID); err != nil {
-			return nil, err
-		}
-		if ans.Groups, err = r.GroupTotal(ctx, c.ID); err != nil {
-			return nil, err
-		}
-		creds, err := op.App.Orgs.Credentials(ctx, o, c.ID)
-		if err != nil {
-			return nil, err
-		}
-		for _, k := range creds {
-			ans.Credentials = append(ans.Credentials, CredentialView{string(k.ID), k.Created, k.LastUsed, k.Expires, k.Revoked})
-		}
-		out = append(out, ans)
-	}
-	return out, nil
 }
 
 func (op *Operator) connectionRotate(ctx context.Context, in ConnectionArgs) (any, error) {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -99,6 +100,25 @@ func TestAnOperatorsDay(t *testing.T) {
 	if text := fmt.Sprint(list); strings.Contains(text, third["token"].(string)) || strings.Contains(text, secret.Hash(third["token"].(string))) {
 		t.Error("connection list shows a secret or its hash")
 	}
+	rate := 50
+	changed := must("connection update", app.ConnectionUpdate{Org: "acme-gmbh", Connection: c.Connection, Name: "Entra ID", Dialect: "strict", Rate: &rate})
+	shown := must("connection show", app.ConnectionArgs{Org: "acme-gmbh", Connection: c.Connection})
+	if fmt.Sprint(changed) != fmt.Sprint(shown) {
+		t.Errorf("connection update answers %v, connection show %v", changed, shown)
+	}
+	if shown["name"] != "Entra ID" || shown["dialect"] != "strict" || shown["rate"] != 50. || shown["scim"] != "https://gatehouse.test/scim/v2" || shown["lastUsed"] == nil || len(shown["coercions"].([]any)) != 0 || len(shown["credentials"].([]any)) != 3 {
+		t.Errorf("connection show answers %v", shown)
+	}
+	a, err := w.app.Orgs.Authenticate(t.Context(), third["token"].(string))
+	if err != nil || a.Connection.Dialect != "strict" || a.Connection.Rate != 50 {
+		t.Errorf("after the update requests are read as %+v, %v", a.Connection, err)
+	}
+	w.app.Orgs.CountCoercions(a, maps.All(map[string]int{"upserted": 2}))
+	rate = 0
+	shown = must("connection update", app.ConnectionUpdate{Org: "acme-gmbh", Connection: c.Connection, Rate: &rate})
+	if shown["rate"] != 0. || shown["dialect"] != "strict" || shown["coercions"].([]any)[0].(map[string]any)["count"] != 2. {
+		t.Errorf("connection update of the rate alone answers %v", shown)
+	}
 	must("connection revoke", c)
 	if good(third["token"]) {
 		t.Error("revoking all left a credential good")
@@ -136,6 +156,11 @@ func TestCommandsRefuse(t *testing.T) {
 		{"connection welcome", app.ConnectionArgs{Org: "example", Connection: "\x00", Welcome: "on"}, fault.NotFound},
 		{"connection discovery", app.ConnectionArgs{Org: "example", Connection: conn, Discovery: "maybe"}, fault.Invalid},
 		{"connection discovery", app.ConnectionArgs{Org: "example", Connection: "\x00", Discovery: "full"}, fault.NotFound},
+		{"connection show", app.ConnectionArgs{Org: "example", Connection: "zzzzz"}, fault.NotFound},
+		{"connection show", app.ConnectionArgs{Org: "nowhere", Connection: conn}, fault.NotFound},
+		{"connection update", app.ConnectionUpdate{Org: "example", Connection: conn, Dialect: "loose"}, fault.Invalid},
+		{"connection update", app.ConnectionUpdate{Org: "example", Connection: "zzzzz", Dialect: "strict"}, fault.NotFound},
+		{"connection create", app.ConnectionCreate{Org: "example", Name: "x", Rate: 3}, fault.Invalid},
 	} {
 		if _, err := do(t, op, c.name, c.args); !fault.Is(err, c.kind) {
 			t.Errorf("%s %+v = %v, want it refused as %v", c.name, c.args, err, c.kind)

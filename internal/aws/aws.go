@@ -60,6 +60,9 @@ func Open(ctx context.Context, o Options) (*Home, error) {
 	if h.ports.URL, err = h.env.need("GATEHOUSE_URL"); err != nil {
 		return nil, err
 	}
+	if h.ports.Rate, err = h.env.rate(); err != nil {
+		return nil, err
+	}
 	id, err := h.env.need("GATEHOUSE_SECRET")
 	if err != nil {
 		return nil, err

@@ -107,6 +107,13 @@ func TestOpenNeedsItsEnvironment(t *testing.T) {
 			t.Errorf("without %s Open fails with %v, want what is missing", name, err)
 		}
 	}
+	for _, rate := range []string{"many", "-1", "24", "10001"} {
+		s := newStack(t)
+		s.env["GATEHOUSE_SCIM_RATE"] = rate
+		if _, err := aws.Open(t.Context(), s.options()); err == nil || !strings.Contains(err.Error(), "GATEHOUSE_SCIM_RATE") {
+			t.Errorf("with the rate %q Open fails with %v, want what is wrong", rate, err)
+		}
+	}
 	for name, value := range map[string]string{"GATEHOUSE_MAIL_FROM": "", "GATEHOUSE_MAIL_SET": "", "GATEHOUSE_MAIL_LIMIT": "many"} {
 		s := newStack(t)
 		s.env[name] = value

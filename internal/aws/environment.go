@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+
+	"gatehouse/internal/org"
 )
 
 // environment is what template.yaml tells a function. Names that are not set
@@ -62,6 +64,20 @@ func (e environment) limit() (int, error) {
 	n, err := strconv.Atoi(v)
 	if err != nil || n < 0 {
 		return 0, errors.New("GATEHOUSE_MAIL_LIMIT is not a number of mails")
+	}
+	return n, nil
+}
+
+// rate reads the SCIM requests a second of a connection that has no rate of its
+// own.
+func (e environment) rate() (int, error) {
+	v := e("GATEHOUSE_SCIM_RATE")
+	if v == "" {
+		return 0, nil
+	}
+	n, err := strconv.Atoi(v)
+	if err != nil || n != 0 && (n < org.MinRate || n > org.MaxRate) {
+		return 0, errors.New("GATEHOUSE_SCIM_RATE is not a number of requests a second")
 	}
 	return n, nil
 }

@@ -54,7 +54,7 @@ func rehearse(t testing.TB, change func(*rehearsal.Options, *ses.Options)) *rehe
 		t.Fatal(err)
 	}
 	name := "gatehouse-" + identity.Random(8)
-	stack, err := infra.Read(map[string]string{"MailFrom": "no-reply@gate.example", "AWS::StackName": name})
+	stack, err := infra.Read(map[string]string{"MailFrom": "no-reply@gate.example", "AWS::StackName": name, "ScimRate": "0"})
 	if err != nil {
 		t.Fatal(err)
 	}

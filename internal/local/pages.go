@@ -37,12 +37,17 @@ func (h *home) pages(addr net.Addr, client string) (http.Handler, error) {
 	}
 	directories := scimhttp.New(scimhttp.Config{URL: h.app.URL, Orgs: h.app.Orgs, Provision: h.app.Provision, Log: h.log, Now: time.Now})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == scimhttp.Prefix || strings.HasPrefix(r.URL.Path, scimhttp.Prefix+"/") {
+		if ofSCIM(r.URL.Path) {
 			directories.ServeHTTP(w, r)
 			return
 		}
 		people.ServeHTTP(w, r)
 	}), nil
+}
+
+// ofSCIM reports whether the path is the service provider's.
+func ofSCIM(path string) bool {
+	return path == scimhttp.Prefix || strings.HasPrefix(path, scimhttp.Prefix+"/")
 }
 
 // private reports whether whoever asks can only be on this machine. Behind an

@@ -265,6 +265,11 @@ func TestAtOnce(t *testing.T) {
 	if w.Code != 503 || w.Header().Get("Retry-After") == "" {
 		t.Errorf("request %d at once = %d, Retry-After %q; want 503 and a time", maxAtOnce+1, w.Code, w.Header().Get("Retry-After"))
 	}
+	w = httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest("GET", "/scim/v2/Users", nil))
+	if w.Code != 503 || w.Header().Get("Retry-After") != "1" || !strings.Contains(w.Body.String(), "urn:ietf:params:scim:api:messages:2.0:Error") {
+		t.Errorf("a directory is turned away with %d, Retry-After %q and %s; want SCIM's 503 and a second", w.Code, w.Header().Get("Retry-After"), w.Body)
+	}
 	close(hold)
 	go func() {
 		defer func() { recover() }()

@@ -21,6 +21,7 @@ import (
 	"gatehouse/internal/local/pebble"
 	"gatehouse/internal/local/smtp"
 	"gatehouse/internal/mail"
+	"gatehouse/internal/org"
 	"gatehouse/internal/table"
 	"gatehouse/internal/table/pump"
 )
@@ -40,6 +41,7 @@ type Options struct {
 	SMTPTLS      string // "starttls", "tls" or "none"
 	From         string // address that mails come from
 	MailLimit    int    // mails of one organization in a day; 0: no limit
+	Rate         int    // requests a second of a connection that has no rate of its own; 0: no limit
 
 	Out io.Writer // where to look and with what
 	Err io.Writer // the log, a JSON object a line
@@ -112,7 +114,7 @@ func (h *home) build(ctx context.Context, o Options) error {
 		return o.Data.errEmptied()
 	}
 	p := app.Ports{Table: h.table, URL: strings.TrimSuffix(o.URL, "/"), Now: time.Now, Log: h.log,
-		Daily: o.MailLimit, CredentialCache: time.Minute}
+		Daily: o.MailLimit, Rate: o.Rate, CredentialCache: time.Minute}
 	if p.Key, err = o.Data.key(!founded); err != nil {
 		return err
 	}
@@ -242,6 +244,9 @@ func (o Options) check() error {
 			return err
 		}
 	}
+	if o.Rate != 0 && (o.Rate < org.MinRate || o.Rate > org.MaxRate) {
+		return fault.New(fault.Invalid, "", "--scim-rate is a number of requests a second from %d to %d, or 0 for no limit.", org.MinRate, org.MaxRate)
+	}
 	return readyFile(o.Ready).check()
 }
 
@@ -284,6 +289,9 @@ func (h *home) work(ctx context.Context) (wait func(), err error) {
 			if _, err := h.app.Sweeper().Sweep(ctx); err != nil && ctx.Err() == nil {
 				h.log.Error("sweep failed", "error", err.Error())
 			}
+			if err := h.app.Orgs.WriteCoercions(ctx, false); err != nil && ctx.Err() == nil {
+				h.log.Warn("coercions are not written", "error", err.Error())
+			}
 			select {
 			case <-tick.C:
 			case <-ctx.Done():
@@ -295,6 +303,13 @@ func (h *home) work(ctx context.Context) (wait func(), err error) {
 }
 
 func (h *home) close() {
+	// What was counted since the last minute; without an open store for it there
+	// is nothing to lose.
+	if h.app != nil {
+		if err := h.app.Orgs.WriteCoercions(context.Background(), true); err != nil {
+			h.log.Warn("coercions are not written", "error", err.Error())
+		}
+	}
 	if err := h.table.Close(); err != nil {
 		h.log.Error("close the store", "error", err.Error())
 	}

@@ -41,6 +41,8 @@ func TestOptionsAreCheckedFirst(t *testing.T) {
 		"a host with an underscore":     {URL: "https://a_b.example"},
 		"a ready file in no folder":     {Ready: filepath.Join(t.TempDir(), "none", "ready.json")},
 		"a ready file that is a folder": {Ready: t.TempDir()},
+		"a rate that is too low":        {Rate: 24},
+		"a rate below none":             {Rate: -1},
 	} {
 		o.Data = Folder(filepath.Join(t.TempDir(), "data"))
 		if err := serveBriefly(t, o); !fault.Is(err, fault.Invalid) {

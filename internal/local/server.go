@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"gatehouse/internal/web/scimhttp"
 )
 
 // drainTime is how long requests under way have when the program is to stop.
@@ -83,8 +85,16 @@ func bounded(next http.Handler) http.Handler {
 			defer func() { <-slots }()
 			next.ServeHTTP(w, r)
 		default:
+			const message = "Too many requests at once. Try again in a second."
 			w.Header().Set("Retry-After", "1")
-			http.Error(w, "Too many requests at once. Try again in a second.", http.StatusServiceUnavailable)
+			if !ofSCIM(r.URL.Path) {
+				http.Error(w, message, http.StatusServiceUnavailable)
+				return
+			}
+			kind, body := scimhttp.Refusal(http.StatusServiceUnavailable, message)
+			w.Header().Set("Content-Type", kind)
+			w.WriteHeader(http.StatusServiceUnavailable)
+			w.Write(body)
 		}
 	})
 }

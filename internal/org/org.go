@@ -30,6 +30,8 @@ import (
 //	O#<org>         #                the organization
 //	O#<org>         C#<connection>   a connection
 //	O#<org>         K#<connection>#<credential>   a credential, without its secret
+//	O#<org>         R#<connection>   by which rules its messages were bent, how often (coercion.go)
+//	O#<org>#RL#<connection>  <window>   requests of ten seconds, counted; gone with it (rate.go)
 //	TOK#<sha256>    #                whose a secret is; looked up before an organization is known
 const (
 	partOrgs = "ORGS"
@@ -80,15 +82,22 @@ type Connection struct {
 	Dialect         string              `json:"dialect"`         // "compat", "strict" or "interop"
 	SuppressWelcome bool                `json:"suppressWelcome"` // its users get no welcome email
 	PlainDiscovery  bool                `json:"plainDiscovery"`  // discovery tells what RFC 7643 and 7644 know, and nothing else
+	Rate            int                 `json:"rate,omitzero"`   // requests a second that it may make; 0: as many as is usual here
 	Created         time.Time           `json:"created"`
 }
 
 // Store keeps organizations over a table.
 type Store struct {
-	table table.Table
-	key   secret.Key
-	now   func() time.Time
-	cache credentialCache
+	// Rate is how many requests a second a connection may make that has no rate
+	// of its own; 0: any number. To be set before the store is used.
+	Rate int
+
+	table  table.Table
+	key    secret.Key
+	now    func() time.Time
+	cache  credentialCache
+	meters meters
+	counts counts
 }
 
 // New returns a store over t. The server's key makes the keys of organizations.
@@ -282,12 +291,8 @@ func (s *Store) CreateConnection(ctx context.Context, o *Org, c Connection) (Con
 	if c.Dialect == "" {
 		c.Dialect = Dialects[0]
 	}
-	known := false
-	for _, d := range Dialects {
-		known = known || d == c.Dialect
-	}
-	if !known {
-		return Connection{}, fault.New(fault.Invalid, "", "The dialect %.20q is not known: choose %s.", c.Dialect, strings.Join(Dialects, ", "))
+	if err := c.check(); err != nil {
+		return Connection{}, err
 	}
 	c.Created = s.now().UTC().Truncate(time.Millisecond)
 	for {
@@ -332,49 +337,6 @@ func (s *Store) Connections(ctx context.Context, o *Org) ([]Connection, error) {
 		out = append(out, c)
 	}
 	return out, nil
-}
-
-// SetWelcome turns the welcome emails of a connection on or off, for users that
-// join from now on.
-func (s *Store) SetWelcome(ctx context.Context, o *Org, id identity.Connection, suppress bool) error {
-	return s.changeConnection(ctx, o, id, func(c *Connection) { c.SuppressWelcome = suppress })
-}
-
-// SetDiscovery chooses what a connection's client is told by discovery: all that
-// there is, or what RFC 7643 and RFC 7644 know.
-func (s *Store) SetDiscovery(ctx context.Context, o *Org, id identity.Connection, plain bool) error {
-	return s.changeConnection(ctx, o, id, func(c *Connection) { c.PlainDiscovery = plain })
-}
-
-// changeConnection changes the settings of a connection as they stand, whoever
-// else changes others of them at once.
-func (s *Store) changeConnection(ctx context.Context, o *Org, id identity.Connection, change func(*Connection)) error {
-	if _, ok := identity.ParseConnection(string(id)); !ok {
-		return notFound("connection")
-	}
-	for {
-		items, err := s.table.Get(ctx, connectionKey(o, id))
-		if err != nil {
-			return fmt.Errorf("read connection: %w", err)
-		}
-		if len(items) == 0 {
-			return notFound("connection")
-		}
-		var c Connection
-		if err := decode(items[0], &c); err != nil {
-			return err
-		}
-		change(&c)
-		_, err = s.table.Commit(ctx, table.Replace(items[0], encode(c)))
-		s.cache.forget(o.ID, id) // also where the answer was lost: it may have happened
-		if table.Conflicts(err) {
-			continue
-		}
-		if err != nil {
-			return fmt.Errorf("change connection: %w", err)
-		}
-		return nil
-	}
 }
 
 func (s *Store) read(ctx context.Context, what string, k table.Key, into any) error {

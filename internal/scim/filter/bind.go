@@ -11,9 +11,13 @@ import (
 // Bound is a filter whose paths are resolved in a resource type. It may be
 // used concurrently.
 type Bound struct {
-	root node
-	uses []string
+	root   node
+	uses   []string
+	report schema.Report
 }
+
+// Report counts what was bent when the filter was bound.
+func (b *Bound) Report() schema.Report { return b.report }
 
 // Bind resolves the paths of e. A complex attribute that is named without a
 // sub-attribute is compared by its `value` (`members eq`, `emails co`). An
@@ -25,7 +29,7 @@ func Bind(e Expr, rt *schema.ResourceType, m schema.Mode) (*Bound, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Bound{root, b.uses}, nil
+	return &Bound{root, b.uses, b.report}, nil
 }
 
 // BindAcross is Bind for a query over several resource types: one Bound for
@@ -43,7 +47,7 @@ func BindAcross(e Expr, types []*schema.ResourceType, m schema.Mode) ([]*Bound, 
 		if err != nil {
 			return nil, err
 		}
-		out[i] = &Bound{root, b.uses}
+		out[i] = &Bound{root, b.uses, b.report}
 	}
 	return out, nil
 }
@@ -79,7 +83,7 @@ func BindElement(e Expr, ref schema.Ref, m schema.Mode) (*Bound, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Bound{root, nil}, nil
+	return &Bound{root, nil, b.report}, nil
 }
 
 // Equality is a condition that every match fulfils: the attribute at the
@@ -170,6 +174,7 @@ type binder struct {
 	lenient bool        // an unknown attribute has no value
 	of      *schema.Ref // inside brackets: the attribute whose values are meant
 	uses    []string
+	report  schema.Report
 }
 
 func refuse(format string, args ...any) error {
@@ -255,7 +260,10 @@ func (b *binder) elsewhere(path string) bool {
 func (b *binder) element(e Element) (node, error) {
 	ref, ok := b.resolve(e.Path)
 	switch {
-	case !ok && (b.lenient || b.elsewhere(e.Path)):
+	case !ok && b.of == nil && b.elsewhere(e.Path):
+		return constant(false), nil
+	case !ok && b.lenient:
+		b.report.Add(schema.UnknownAttribute)
 		return constant(false), nil
 	case !ok:
 		return nil, refuse("%.128q is no attribute that could be compared.", e.Path)
@@ -274,6 +282,7 @@ func (b *binder) element(e Element) (node, error) {
 		}
 		inner = both(inner, n)
 	}
+	b.report.Merge(in.report)
 	if inner == constant(false) {
 		return inner, nil
 	}
@@ -284,6 +293,9 @@ func (b *binder) compare(path string, op Op, with value.Value) (node, error) {
 	ref, ok := b.resolve(path)
 	switch {
 	case !ok && (b.lenient || b.of == nil && b.elsewhere(path)):
+		if !b.elsewhere(path) {
+			b.report.Add(schema.UnknownAttribute)
+		}
 		// It has no value, which is a match for "not equal" and for null only.
 		return constant(op == Ne && with.Kind() != value.Null || op == Eq && with.Kind() == value.Null), nil
 	case !ok:
@@ -344,6 +356,7 @@ func (b *binder) literal(n *comparison) error {
 		}
 		// Entra sends `primary eq "True"`.
 		if t, ok := schema.ReadBool(n.with.Text()); ok && b.mode == schema.Compat && n.with.Kind() == value.String {
+			b.report.Add(schema.StringBoolean)
 			n.with = value.Boolean(t)
 		}
 		if n.with.Kind() != value.Bool {
@@ -358,6 +371,9 @@ func (b *binder) literal(n *comparison) error {
 		if err != nil || n.with.Kind() != value.Number && b.mode != schema.Compat {
 			return refuse("%s is to be compared with a number.", path)
 		}
+		if n.with.Kind() != value.Number {
+			b.report.Add(schema.StringNumber)
+		}
 		n.number = f
 		return nil
 	case schema.Binary:
@@ -366,6 +382,7 @@ func (b *binder) literal(n *comparison) error {
 		}
 	}
 	if n.with.Kind() == value.Number && b.mode == schema.Compat {
+		b.report.Add(schema.NumberForString)
 		n.with = value.Str(n.with.Text())
 	}
 	if n.with.Kind() != value.String {

@@ -74,12 +74,21 @@ func (e *editor) apply(op *operation) error {
 	ref, ok := e.rt.Resolve(op.path.Attr, e.mode)
 	if !ok {
 		if e.mode != schema.Compat {
-			return refuse(fault.InvalidPath, "%.128q is no attribute of a %s.", op.path.Attr, e.rt.Name)
+			return refuse(e.undefined(), "%.128q is no attribute of a %s.", op.path.Attr, e.rt.Name)
 		}
 		e.report.Add(unknownRule(op.path.Attr))
 		return nil
 	}
 	return e.at(target{verb: op.verb, ref: ref, path: op.path, value: op.value})
+}
+
+// undefined is the code for a path to an attribute that there is not: the
+// interoperability profile has one code for whatever no schema defines.
+func (e *editor) undefined() string {
+	if e.mode == schema.Interop {
+		return fault.InvalidSyntax
+	}
+	return fault.InvalidPath
 }
 
 func unknownRule(name string) schema.Rule {
@@ -188,7 +197,7 @@ func (e *editor) owned(t target) (done bool, err error) {
 				e.report.Add(schema.UnknownAttribute)
 				return true, nil
 			}
-			return false, refuse(fault.InvalidPath, "%s has no sub-attribute %.64q.", t.ref.Path(), t.path.Sub)
+			return false, refuse(e.undefined(), "%s has no sub-attribute %.64q.", t.ref.Path(), t.path.Sub)
 		}
 		if sub.Mutability == schema.ReadOnly {
 			return false, readOnly(t.ref.In(sub))

@@ -338,9 +338,10 @@ func TestFilteredSubAttributes(t *testing.T) {
 		{compat, `{"op":"remove","path":"emails[type eq \"home\"].value"}`, with(","+home, ""), "emptyElement"},
 		{strict, `{"op":"remove","path":"emails[type eq \"home\"].value"}`, with(home, `{"type":"home"}`), ""},
 		{compat, `{"op":"remove","path":"emails[type eq \"home\"].value"},{"op":"add","path":"emails[type eq \"home\"].value","value":"n@home"}`, with("a@home", "n@home"), ""},
-		{compat, `{"op":"add","path":"roles[primary eq \"True\"].value","value":"r"}`, with(`,"`+ent, `,"roles":[{"value":"r","primary":true}],"`+ent), ""},
+		{compat, `{"op":"add","path":"roles[primary eq \"True\"].value","value":"r"}`, with(`,"`+ent, `,"roles":[{"value":"r","primary":true}],"`+ent), "stringBoolean"},
 		{compat, `{"op":"add","path":"emails[type eq \"work\"].shoe","value":"r"}`, "=", "unknownAttribute"},
-		{exact, `{"op":"add","path":"emails[type eq \"work\"].shoe","value":"r"}`, `400 invalidPath "shoe"`, ""},
+		{strict, `{"op":"add","path":"emails[type eq \"work\"].shoe","value":"r"}`, `400 invalidPath "shoe"`, ""},
+		{inter, `{"op":"add","path":"emails[type eq \"work\"].shoe","value":"r"}`, `400 invalidSyntax "shoe"`, ""},
 	})
 	// The wrong type, and addresses, which have no value.
 	check(t, schema.User, `{"userName":"a","addresses":[{"streetAddress":"1","locality":"B","type":"work"}]}`, []kase{
@@ -385,8 +386,10 @@ func TestWhatTheServerOwns(t *testing.T) {
 		{compat, `{"op":"replace","path":"shoeSize","value":9}`, "=", "unknownAttribute"},
 		{compat, `{"op":"replace","path":"urn:x:2.0:User:shoeSize","value":9}`, "=", "unknownSchema"},
 		{compat, `{"op":"replace","path":"name.shoe","value":9}`, "=", "unknownAttribute"},
-		{exact, `{"op":"replace","path":"shoeSize","value":9}`, `400 invalidPath "shoeSize"`, ""},
-		{exact, `{"op":"replace","path":"name.shoe","value":9}`, `400 invalidPath "name.shoe"`, ""},
+		{strict, `{"op":"replace","path":"shoeSize","value":9}`, `400 invalidPath "shoeSize"`, ""},
+		{inter, `{"op":"replace","path":"shoeSize","value":9}`, `400 invalidSyntax "shoeSize"`, ""},
+		{strict, `{"op":"replace","path":"name.shoe","value":9}`, `400 invalidPath "name.shoe"`, ""},
+		{inter, `{"op":"replace","path":"name.shoe","value":9}`, `400 invalidSyntax "name.shoe"`, ""},
 		{all, `{"op":"replace","path":"emails[","value":9}`, "400 invalidFilter", ""},
 		{all, `{"op":"replace","path":"/title","value":"x"}`, "400 invalidPath", ""},
 		{all, `{"op":"replace","path":"title x","value":"x"}`, "400 invalidPath", ""},

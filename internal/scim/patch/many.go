@@ -198,6 +198,7 @@ func (e *editor) selected(t target) error {
 	if err != nil {
 		return err
 	}
+	e.report.Merge(bound.Report())
 	l := e.list(t.ref)
 	var matches []int
 	for i := range l.values {

@@ -46,7 +46,7 @@ func (r Request) SplitMembers(m schema.Mode) (rest Request, ops []MemberOp, err 
 	for i := range r.ops {
 		op := r.ops[i]
 		if op.whole {
-			op.value, ops, err = splitValue(op, ops, m)
+			op.value, ops, err = splitValue(op, ops, m, &rest.report)
 			if err != nil {
 				return Request{}, nil, at(i, len(r.ops), err)
 			}
@@ -72,7 +72,7 @@ func (r Request) SplitMembers(m schema.Mode) (rest Request, ops []MemberOp, err 
 }
 
 // splitValue takes the members out of the value of an operation without a path.
-func splitValue(op operation, ops []MemberOp, m schema.Mode) (value.Value, []MemberOp, error) {
+func splitValue(op operation, ops []MemberOp, m schema.Mode, report *schema.Report) (value.Value, []MemberOp, error) {
 	left := make([]value.Member, 0, len(op.value.Members()))
 	for _, mem := range op.value.Members() {
 		ref, ok := schema.Group.Resolve(mem.Name, m)
@@ -83,7 +83,7 @@ func splitValue(op operation, ops []MemberOp, m schema.Mode) (value.Value, []Mem
 		if ref.Sub != nil {
 			return op.value, ops, whole()
 		}
-		step, err := assign(op.verb, mem.Value, m)
+		step, err := assign(op.verb, mem.Value, m, report)
 		if err != nil {
 			return op.value, ops, err
 		}
@@ -120,7 +120,7 @@ func memberOp(op operation, ref schema.Ref, m schema.Mode, report *schema.Report
 		return MemberOp{Kind: Remove, IDs: ids}, nil
 	}
 	if op.verb != remove {
-		return assign(op.verb, op.value, m)
+		return assign(op.verb, op.value, m, report)
 	}
 	switch k := op.value.Kind(); {
 	case k == value.Absent || k == value.Null || m == schema.Strict:
@@ -131,7 +131,7 @@ func memberOp(op operation, ref schema.Ref, m schema.Mode, report *schema.Report
 	// Entra and JumpCloud list whom to remove; emptying the group instead is the
 	// classic loss of data. An empty list removes nobody.
 	report.Add(schema.RemoveListed)
-	ids, err := MemberIDs(op.value, m)
+	ids, err := ReadMembers(op.value, m, report)
 	if err != nil || len(ids) == 0 {
 		return MemberOp{}, err
 	}
@@ -139,8 +139,8 @@ func memberOp(op operation, ref schema.Ref, m schema.Mode, report *schema.Report
 }
 
 // assign reads an add or a replace.
-func assign(v verb, of value.Value, m schema.Mode) (MemberOp, error) {
-	ids, err := MemberIDs(of, m)
+func assign(v verb, of value.Value, m schema.Mode, report *schema.Report) (MemberOp, error) {
+	ids, err := ReadMembers(of, m, report)
 	switch {
 	case err != nil:
 		return MemberOp{}, err
@@ -160,11 +160,20 @@ func assign(v verb, of value.Value, m schema.Mode) (MemberOp, error) {
 // a list that shrinks by a mistake would remove people. Errors are
 // *fault.Error, Invalid with invalidValue.
 func MemberIDs(v value.Value, m schema.Mode) ([]string, error) {
+	return ReadMembers(v, m, new(schema.Report))
+}
+
+// ReadMembers is MemberIDs that counts in the report what was bent.
+func ReadMembers(v value.Value, m schema.Mode, report *schema.Report) ([]string, error) {
 	list := v.Elements()
 	switch {
-	case v.IsNothing(), m == schema.Compat && v.Kind() == value.String && v.Text() == "":
+	case v.IsNothing():
+		return nil, nil
+	case m == schema.Compat && v.Kind() == value.String && v.Text() == "":
+		report.Add(schema.EmptyString)
 		return nil, nil
 	case v.Kind() == value.Object, m == schema.Compat && v.Kind() == value.String:
+		report.Add(schema.SingleForMany)
 		list = []value.Value{v}
 	case v.Kind() != value.Array:
 		return nil, refuse(fault.InvalidValue, "members must be an array.")
@@ -180,6 +189,8 @@ func MemberIDs(v value.Value, m schema.Mode) ([]string, error) {
 			id = e.Get("value")
 		} else if m != schema.Compat {
 			return nil, refuse(fault.InvalidValue, "Each of the members must be an object.")
+		} else if e.Kind() == value.String {
+			report.Add(schema.BareValue)
 		}
 		if id.Kind() != value.String || id.Text() == "" {
 			return nil, refuse(fault.InvalidValue, "Each of the members must have an id as its `value`.")

@@ -54,6 +54,9 @@ func Parse(body value.Value, m schema.Mode) (Request, error) {
 	if !named(body.Get("schemas"), m) {
 		return r, refuse(fault.InvalidSyntax, "`schemas` does not name %s.", URN)
 	}
+	if body.Get("schemas").Kind() == value.String {
+		r.report.Add(schema.SingleForMany)
+	}
 	list := body.Get("Operations")
 	ops := list.Elements()
 	switch {

@@ -309,6 +309,16 @@ func TestPages(t *testing.T) {
 	b.open("/o/" + w.acme.Slug + "/admin/conflicts")
 	b.look("conflicts-en")
 
+	connection := w.bent()
+	b.open("/o/" + w.acme.Slug + "/admin/connections")
+	b.look("connections-en")
+	b.as("en", "dark", 360)
+	b.open(connection)
+	b.look("connection-en-narrow")
+	b.as("en", "light", 1200)
+	b.open(connection)
+	b.look("connection-en")
+
 	// The session ends while the page is open: it says so, and asks no more.
 	b.open("/o/" + w.acme.Slug + "/admin/users")
 	b.do("no cookies", clearCookies)
@@ -328,6 +338,8 @@ func TestPages(t *testing.T) {
 	b.as("de", "light", 1200)
 	b.open("/o/" + w.acme.Slug + "/admin/users/" + string(max.ID))
 	b.look("user-de")
+	b.open(connection)
+	b.look("connection-de")
 }
 
 func clearCookies(ctx context.Context, t *chromedp.Target) (chromedp.Void, error) {

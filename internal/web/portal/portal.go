@@ -114,6 +114,8 @@ func (p *portal) routes() {
 	p.handle("/o/{slug}/admin/users/{user}", p.admin(p.user), nil)
 	p.handle("/o/{slug}/admin/users/{user}/welcome", nil, p.admin(p.welcome))
 	p.handle("/o/{slug}/admin/conflicts", p.admin(p.conflicts), nil)
+	p.handle("/o/{slug}/admin/connections", p.admin(p.connectionList), nil)
+	p.handle("/o/{slug}/admin/connections/{connection}", p.admin(p.connection), nil)
 
 	if p.Inbox != nil {
 		p.handle("/inbox", p.local(p.inbox), nil)

@@ -308,6 +308,7 @@ func TestIsolation(t *testing.T) {
 		return []request{
 			{"GET", users}, {"GET", users + "?connection=00000"}, {"GET", users + "/arrivals"}, {"GET", users + "/" + string(u)},
 			{"POST", users + "/" + string(u) + "/welcome"}, {"POST", users + "/search"}, {"GET", users + "/search"}, {"GET", base + "admin/conflicts"},
+			{"GET", base + "admin/connections"}, {"GET", base + "admin/connections/" + string(u.Connection())},
 		}
 	}
 	send := func(b *browser, q request) answer {

@@ -123,6 +123,7 @@ func (w words) funcs(files map[string]file) template.FuncMap {
 		"number": w.number,
 		"ago":    w.ago,
 		"exact":  w.exact,
+		"date":   w.date,
 		"iso":    func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 		"moment": func(now, t time.Time) momentView { return momentView{now, t} },
 		"shown":  func(s string) string { return shown(s, maxShown) },

@@ -15,6 +15,8 @@ import (
 
 	"gatehouse/internal/audit"
 	"gatehouse/internal/courier"
+	"gatehouse/internal/org"
+	"gatehouse/internal/scim/schema"
 )
 
 var verb = regexp.MustCompile(`%[^%]`)
@@ -102,6 +104,16 @@ func TestTextsAreUsed(t *testing.T) {
 	for _, k := range []audit.Kind{audit.UserJoined, audit.UserAdopted, audit.UserChanged, audit.UserSuspended, audit.UserResumed, audit.UserActivated, audit.UserLeft} {
 		if eventTexts[k] == "" {
 			t.Errorf("the event %s has no words", k)
+		}
+	}
+	for r := schema.Rule(0); r.String() != "unknown"; r++ {
+		if coercionTexts[r.String()] == "" {
+			t.Errorf("the rule %s has no words", r)
+		}
+	}
+	for _, d := range org.Dialects {
+		if dialectTexts[d][0] == "" || dialectTexts[d][1] == "" {
+			t.Errorf("the dialect %s has no words", d)
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"gatehouse/internal/fault"
 	"gatehouse/internal/identity"
+	"gatehouse/internal/scim/schema"
 	"gatehouse/internal/scim/value"
 	"gatehouse/internal/table"
 )
@@ -18,7 +19,7 @@ import (
 // what the client asks for (OneLogin). To HEAD net/http sends the header alone.
 func (c *call) send(status int, body []byte) error {
 	ct := "application/scim+json"
-	if a := c.r.Header.Get("Accept"); strings.Contains(a, "application/json") && !strings.Contains(a, "scim+json") {
+	if a := c.r.Header.Get("Accept"); c.mode != schema.Interop && strings.Contains(a, "application/json") && !strings.Contains(a, "scim+json") {
 		ct = "application/json"
 	}
 	head := c.w.Header()

@@ -32,7 +32,13 @@ func (c *call) discovery(parts []string) error {
 		if single != "" {
 			return errNotFound
 		}
-		return c.send(http.StatusOK, c.h.config(c.plain()).Append(nil))
+		config := c.h.config(c.plain())
+		// Whoever asks as nobody is told what holds for every connection. What the
+		// RFC's own configuration does not name is told to those alone whom it is for.
+		if c.mode == schema.Interop && !c.plain() {
+			config.Set("interopProfileConformant", value.Boolean(true))
+		}
+		return c.send(http.StatusOK, config.Append(nil))
 	case "ResourceTypes":
 		for _, rt := range schema.All() {
 			if c.plain() && rt.Schema.Extra {

@@ -94,7 +94,7 @@ func (c *call) postGroup() error {
 	if err != nil {
 		return err
 	}
-	ids, err := patch.MemberIDs(body.Get("members"), c.mode)
+	ids, err := patch.ReadMembers(body.Get("members"), c.mode, &c.report)
 	if err != nil {
 		return err
 	}
@@ -117,7 +117,7 @@ func (c *call) putGroup(id string) error {
 	if err != nil {
 		return err
 	}
-	ids, err := patch.MemberIDs(body.Get("members"), c.mode)
+	ids, err := patch.ReadMembers(body.Get("members"), c.mode, &c.report)
 	if err != nil {
 		return err
 	}

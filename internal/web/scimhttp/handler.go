@@ -6,6 +6,7 @@
 package scimhttp
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"gatehouse/internal/audit"
+	"gatehouse/internal/fault"
 	"gatehouse/internal/org"
 	"gatehouse/internal/provision"
 	"gatehouse/internal/roster"
@@ -42,6 +44,9 @@ type Config struct {
 	Provision *provision.Service
 	Log       *slog.Logger
 	Now       func() time.Time
+	// Frozen says that nothing runs between requests, as in Lambda: what was
+	// counted is then written at the end of a request, once a minute.
+	Frozen bool
 }
 
 // Handler answers everything below Prefix.
@@ -88,6 +93,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			}
 			c.fail(panicked(p))
 		}
+		c.count()
 		c.log(h.Now().Sub(start))
 	}()
 	w.Header().Set("Cache-Control", "no-store")
@@ -105,6 +111,9 @@ func (c *call) serve() error {
 	open := below && path == "/ServiceProviderConfig" && (c.r.Method == http.MethodGet || c.r.Method == http.MethodHead)
 	if given || !open {
 		if err := c.authenticate(token); err != nil {
+			return err
+		}
+		if err := c.take(1); err != nil {
 			return err
 		}
 	}
@@ -132,6 +141,30 @@ func (c *call) authenticate(token string) error {
 	actor := audit.Actor{Kind: "connection", ID: string(c.who.Connection.ID) + "/" + string(c.who.Credential)}
 	c.dir = c.h.Provision.As(c.who.Org, c.who.Connection, actor)
 	return nil
+}
+
+// take counts n requests against the connection's rate. Where they cannot be
+// counted they are served: a directory does not stop for a counter.
+func (c *call) take(n int) error {
+	err := c.h.Orgs.Take(c.r.Context(), c.who, n)
+	if err == nil || fault.Is(err, fault.Throttled) {
+		return err
+	}
+	c.h.Log.Warn("requests are not counted", "connection", string(c.who.Connection.ID), "error", err.Error())
+	return nil
+}
+
+// count keeps by what rules the message was bent, for the connection's page.
+func (c *call) count() {
+	if !c.report.IsZero() && c.who.Org != nil {
+		c.h.Orgs.CountCoercions(c.who, c.report.Rules())
+	}
+	if !c.h.Frozen {
+		return
+	}
+	if err := c.h.Orgs.WriteCoercions(context.WithoutCancel(c.r.Context()), false); err != nil {
+		c.h.Log.Warn("coercions are not written", "error", err.Error())
+	}
 }
 
 // bearer returns the credential, and whether any was given. Okta can be set to

@@ -134,6 +134,7 @@ func (c *call) listing(types []*schema.ResourceType, p parameters) (*listing, er
 				l.types[i].filter = b
 			}
 		}
+		c.report.Merge(bound[0].Report()) // the same for all
 		list += *p.filter
 	}
 	by, err := c.order(l, p)

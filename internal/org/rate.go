@@ -1,0 +1,141 @@
+package org
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"sync"
+	"time"
+
+	"gatehouse/internal/fault"
+	"gatehouse/internal/identity"
+	"gatehouse/internal/table"
+)
+
+// Bounds of a connection's rate, in requests a second. The least is what
+// Entra ID's gallery and the IPSIE profile ask of every service provider.
+const (
+	MinRate = 25
+	MaxRate = 10_000
+)
+
+// rateWindow is the time over which requests are counted: a connection may make
+// all of a window's at once, which is the burst that it has.
+const rateWindow = 10 * time.Second
+
+// rateChunk is how many requests a process serves on credit before it counts
+// them in the table. One write for as many costs 0.08 write units a request.
+const rateChunk = 25
+
+// rateWait is how long a request waits for the counter at most.
+const rateWait = time.Second
+
+// meter is what a process knows of one connection's rate.
+type meter struct {
+	owed   int       // requests that were served and are not counted yet
+	paying bool      // another request counts them just now
+	over   time.Time // until when the connection is known to be over its rate
+}
+
+// meters are those of a process, for as many connections as it serves.
+type meters struct {
+	mu sync.Mutex
+	m  map[identity.Connection]*meter
+}
+
+// of returns the connection's meter. Beyond maxCached all are forgotten, which
+// forgives each connection less than one chunk.
+func (ms *meters) of(id identity.Connection) *meter {
+	m := ms.m[id]
+	if m == nil {
+		if ms.m == nil || len(ms.m) >= maxCached {
+			ms.m = make(map[identity.Connection]*meter)
+		}
+		m = &meter{}
+		ms.m[id] = m
+	}
+	return m
+}
+
+func rateKey(o *Org, c identity.Connection, window time.Time) table.Key {
+	return table.Key{Part: o.Part("RL", string(c)), Sort: strconv.FormatInt(window.Unix()/int64(rateWindow/time.Second), 10)}
+}
+
+// RateOf returns how many requests a second the connection may make: its own
+// rate, or what is usual; 0: any number.
+func (s *Store) RateOf(c Connection) int {
+	if c.Rate != 0 {
+		return c.Rate
+	}
+	return s.Rate
+}
+
+// Take counts n requests of the connection, and refuses them with Throttled
+// where it has made all of this window's: Retry is the time to the window's end.
+//
+// The counter is in the table, so the rate is that of all processes together. A
+// process counts what it has served when it has served 25 more, so each of them
+// may serve 24 more than the rate once, and never owes more: what is not counted
+// in one window is in the next. Of the writes of one window the one that passes
+// the limit is the last.
+//
+// Any other error says that it could not be counted; nothing was refused, and a
+// caller goes on.
+func (s *Store) Take(ctx context.Context, a Access, n int) error {
+	rate := s.RateOf(a.Connection)
+	if rate <= 0 {
+		return nil
+	}
+	now := s.now()
+	window := now.Truncate(rateWindow)
+	end := window.Add(rateWindow)
+
+	s.meters.mu.Lock()
+	m := s.meters.of(a.Connection.ID)
+	if now.Before(m.over) {
+		s.meters.mu.Unlock()
+		return tooMany(m.over.Sub(now))
+	}
+	m.owed += n
+	if m.owed < rateChunk || m.paying {
+		s.meters.mu.Unlock()
+		return nil
+	}
+	owed := m.owed
+	m.paying = true
+	s.meters.mu.Unlock()
+
+	ctx, cancel := context.WithTimeout(ctx, rateWait)
+	defer cancel()
+	most := int64(rate) * int64(rateWindow/time.Second)
+	// Whatever there was before, less than the limit, this may go beyond it: a
+	// Bulk that is larger than what is left would never fit otherwise.
+	_, err := s.table.Commit(ctx, table.Add(rateKey(a.Org, a.Connection.ID, window), int64(owed), 0, most-1+int64(owed)).Until(end.Add(rateWindow)))
+
+	s.meters.mu.Lock()
+	defer s.meters.mu.Unlock()
+	m.paying = false
+	if table.Conflicts(err) {
+		m.owed -= n // these are not served; what was is counted in the next window
+		m.over = end
+		return tooMany(end.Sub(now))
+	}
+	m.owed -= owed
+	if err != nil {
+		return fmt.Errorf("count a connection's requests: %w", err)
+	}
+	return nil
+}
+
+func tooMany(retry time.Duration) error {
+	return &fault.Error{Kind: fault.Throttled, Retry: retry,
+		Msg: "The connection makes more requests than it may. Wait as long as Retry-After says, then go on."}
+}
+
+// checkRate refuses what a connection's own rate cannot be.
+func checkRate(rate int) error {
+	if rate != 0 && (rate < MinRate || rate > MaxRate) {
+		return fault.New(fault.Invalid, "", "A connection may make %d to %d requests a second; 0 stands for what is usual here.", MinRate, MaxRate)
+	}
+	return nil
+}

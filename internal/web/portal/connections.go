@@ -1,0 +1,160 @@
+package portal
+
+import (
+	"cmp"
+	"net/http"
+	"slices"
+	"time"
+
+	"gatehouse/internal/fault"
+	"gatehouse/internal/identity"
+	"gatehouse/internal/org"
+	"gatehouse/internal/roster"
+)
+
+// connectionRow is a connection in the list, and what its own page begins with.
+type connectionRow struct {
+	org.Connection
+	Dialect string // the text's name
+	Users   int
+	Groups  int
+	Last    time.Time // a credential was used, to five minutes; zero: never
+}
+
+type connectionView struct {
+	Row         connectionRow
+	Means       string // what the dialect means: the text's name
+	URL         string // of the service provider
+	Rate        int    // requests a second; 0: no limit
+	Credentials []credentialRow
+	Coercions   []coercionRow
+}
+
+type credentialRow struct {
+	org.Credential
+	State badge
+}
+
+// coercionRow is a way in which messages were bent, and how often.
+type coercionRow struct {
+	Text        string // the text's name
+	Rule        string
+	Count       int
+	First, Last time.Time
+}
+
+// dialectTexts names each dialect and what it means.
+var dialectTexts = map[string][2]string{
+	"compat":  {"dialect.compat", "dialect.compat-means"},
+	"strict":  {"dialect.strict", "dialect.strict-means"},
+	"interop": {"dialect.interop", "dialect.interop-means"},
+}
+
+// coercionTexts says of each rule of package scim/schema what was done.
+var coercionTexts = map[string]string{
+	"unknownAttribute": "bent.unknown-attribute",
+	"unknownSchema":    "bent.unknown-schema",
+	"oldSchema":        "bent.old-schema",
+	"missingSchema":    "bent.missing-schema",
+	"stringBoolean":    "bent.string-boolean",
+	"stringNumber":     "bent.string-number",
+	"numberForString":  "bent.number-for-string",
+	"bareValue":        "bent.bare-value",
+	"singleForMany":    "bent.single-for-many",
+	"manyForSingle":    "bent.many-for-single",
+	"emptyString":      "bent.empty-string",
+	"emptyElement":     "bent.empty-element",
+	"duplicateValue":   "bent.duplicate-value",
+	"pathName":         "bent.path-name",
+	"readOnlyPassed":   "bent.read-only-passed",
+	"passwordDropped":  "bent.password-dropped",
+	"operationCase":    "bent.operation-case",
+	"noOperations":     "bent.no-operations",
+	"upserted":         "bent.upserted",
+	"removeListed":     "bent.remove-listed",
+}
+
+// connectionList is the admin's page of every directory that is connected.
+func (p *portal) connectionList(x *exchange) error {
+	all, err := p.Orgs.Connections(x.ctx(), x.org)
+	if err != nil {
+		return err
+	}
+	rows := make([]connectionRow, len(all))
+	for i, c := range all {
+		if rows[i], _, err = p.connectionRow(x, c); err != nil {
+			return err
+		}
+	}
+	return x.render(http.StatusOK, "connections", view{Section: "connections", Data: rows})
+}
+
+// connectionRow counts what the connection brought and when it was last used.
+func (p *portal) connectionRow(x *exchange, c org.Connection) (connectionRow, []org.Credential, error) {
+	row := connectionRow{Connection: c, Dialect: dialectTexts[c.Dialect][0]}
+	r := roster.Of(p.Table, x.org)
+	var err error
+	if row.Users, err = r.Total(x.ctx(), c.ID); err != nil {
+		return row, nil, err
+	}
+	if row.Groups, err = r.GroupTotal(x.ctx(), c.ID); err != nil {
+		return row, nil, err
+	}
+	creds, err := p.Orgs.Credentials(x.ctx(), x.org, c.ID)
+	if err != nil {
+		return row, nil, err
+	}
+	for _, k := range creds {
+		if k.LastUsed.After(row.Last) {
+			row.Last = k.LastUsed
+		}
+	}
+	return row, creds, nil
+}
+
+// connection is the page of one: what a directory's admin has to know of it, and
+// in what its messages had to be bent to fit.
+func (p *portal) connection(x *exchange) error {
+	id, ok := identity.ParseConnection(x.r.PathValue("connection"))
+	if !ok || id == identity.Manual {
+		return errNoPage
+	}
+	c, err := p.Orgs.Connection(x.ctx(), x.org, id)
+	if fault.Is(err, fault.NotFound) {
+		return errNoPage
+	}
+	if err != nil {
+		return err
+	}
+	row, creds, err := p.connectionRow(x, c)
+	if err != nil {
+		return err
+	}
+	v := connectionView{Row: row, Means: dialectTexts[c.Dialect][1], URL: p.URL + "/scim/v2", Rate: p.Orgs.RateOf(c)}
+	for i := len(creds) - 1; i >= 0; i-- { // the newest first
+		v.Credentials = append(v.Credentials, credentialRow{creds[i], credentialBadge(creds[i], p.Now())})
+	}
+	counted, err := p.Orgs.Coercions(x.ctx(), x.org, id)
+	if err != nil {
+		return err
+	}
+	for _, n := range counted {
+		text := coercionTexts[n.Rule]
+		if text == "" {
+			text = "bent.other" // a rule of a newer version
+		}
+		v.Coercions = append(v.Coercions, coercionRow{text, n.Rule, int(n.Count), n.First, n.Last})
+	}
+	slices.SortStableFunc(v.Coercions, func(a, b coercionRow) int { return cmp.Compare(b.Count, a.Count) }) // what is most first
+	return x.render(http.StatusOK, "connection", view{Section: "connections", Data: v})
+}
+
+func credentialBadge(k org.Credential, now time.Time) badge {
+	switch {
+	case !k.Revoked.IsZero():
+		return badge{Shape: "ring", Tone: "calm", Text: "credential.revoked"}
+	case !k.Good(now):
+		return badge{Shape: "cross", Tone: "bad", Text: "credential.expired"}
+	}
+	return badge{Shape: "full", Tone: "good", Text: "credential.good"}
+}
