@@ -3,11 +3,12 @@ package conformance
 // filters are about filters (RFC 7644 §3.4.2.2).
 var filters = []Check{
 	{"RFC7643-7-L1748", func(p *probe) {
-		u := p.user(object{"externalId": "Exact-" + p.name()})
+		x := "Exact-" + p.name()
+		u := p.user(object{"externalId": x})
 		id := u.text("id")
 		p.finds("/Users", `userName eq "`+swapCase(u.text("userName"))+`"`, id)
-		p.finds("/Users", `externalId eq "`+u.text("externalId")+`"`, id)
-		p.finds("/Users", `externalId eq "`+swapCase(u.text("externalId"))+`"`)
+		p.finds("/Users", `externalId eq "`+x+`"`, id)
+		p.finds("/Users", `externalId eq "`+swapCase(x)+`"`)
 	}},
 	{"RFC7644-3.4.2.1-L918", func(p *probe) {
 		u, g := p.user(object{"title": "Countess of " + p.name()}), p.group()
@@ -31,9 +32,9 @@ var filters = []Check{
 		}
 	}},
 	{"RFC7644-3.4.2.2-L1127", func(p *probe) {
-		u := p.user(object{"title": "T-" + p.name(), "name": object{"givenName": "Ada"}, "emails": preferred(true, false)})
-		id := u.text("id")
-		mine := `title eq "` + u.text("title") + `"`
+		x := p.name()
+		id := p.user(object{"externalId": x, "name": object{"givenName": "Ada"}, "emails": preferred(true, false)}).text("id")
+		mine := `externalId eq "` + x + `"`
 		for _, f := range []string{
 			mine, mine + " and name.givenName pr", "(" + mine + ")", "not (" + mine + " and nickName pr) and " + mine, mine + ` and emails[type eq "work" and value co "work.example"]`,
 			mine + ` and (name.givenName eq "Eve" or name.givenName sw "A")`, userURN + ":" + mine, mine + ` and name.givenName ne "Eve"`, mine + ` and name.givenName ew "da"`,
@@ -61,8 +62,9 @@ var filters = []Check{
 		}
 	}},
 	{"RFC7644-3.4.2.2-L1217", func(p *probe) {
-		u := p.user(object{"externalId": "Exact-" + p.name()})
-		id, name, x := u.text("id"), u.text("userName"), u.text("externalId")
+		x := "Exact-" + p.name()
+		u := p.user(object{"externalId": x})
+		id, name := u.text("id"), u.text("userName")
 		p.finds("/Users", `id eq "`+id+`" and userName eq "`+swapCase(name)+`"`, id)
 		p.finds("/Users", `id eq "`+id+`" and externalId sw "Exact-"`, id)
 		p.finds("/Users", `id eq "`+id+`" and externalId sw "eXACT-"`)

@@ -12,7 +12,7 @@ var lists = []Check{
 		p.user()
 		p.group()
 		for _, r := range []reply{
-			p.get("/Users?count=1"), p.get("/Groups?count=1"), p.ok(p.query("/Users", "filter", `id eq "nobody-has-this-id"`)),
+			p.get("/Users?count=1"), p.get("/Groups?count=1"), p.ok(p.query("/Users", "filter", "userName pr")),
 			p.ok(p.call("POST", "/Users/.search", object{"schemas": array{searchURN}, "count": 1})),
 		} {
 			p.is(r, array{listURN}, "schemas")

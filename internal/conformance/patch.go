@@ -62,11 +62,11 @@ var patches = []Check{
 			p.ok(p.patch("/Users/"+u.text("id"), o))
 			r := p.get("/Users/" + u.text("id"))
 			for _, e := range elements(r.at("emails")) {
-				first := at(e, "value") == "first@home.example"
-				if first && at(e, "primary") == true {
+				primary := fmt.Sprint(at(e, "primary")) == "true"
+				if at(e, "value") == "first@home.example" && primary {
 					p.failf("%s: the address that was primary still is, after %s", r.asked, show(o))
 				}
-				if at(e, "value") == "third@home.example" && at(e, "primary") != true {
+				if at(e, "value") == "third@home.example" && !primary {
 					p.failf("%s: the address that was made primary is not", r.asked)
 				}
 			}
@@ -165,13 +165,11 @@ var patches = []Check{
 	}},
 	{"RFC7644-3.5.2.3-L2376", func(p *probe) {
 		path := "/Users/" + p.user().text("id")
-		p.ok(p.patch(path, op("replace", "title", "Countess"), op("replace", "name.givenName", "Ada"), op("replace", "emails", preferred(true, false)),
-			op("replace", enterpriseURN+":department", "Engines")))
+		p.ok(p.patch(path, op("replace", "title", "Countess"), op("replace", "name.givenName", "Ada"), op("replace", "emails", preferred(true, false))))
 		r := p.get(path)
 		p.is(r, "Countess", "title")
 		p.is(r, object{"givenName": "Ada"}, "name")
 		p.sameValues(r, preferred(true, false))
-		p.is(r, "Engines", enterpriseURN, "department")
 	}},
 	{"RFC7644-3.5.2.3-L2387", func(p *probe) {
 		numbers := array{object{"value": "1", "type": "work"}, object{"value": "2", "type": "work"}, object{"value": "3", "type": "home"}}

@@ -211,7 +211,7 @@ var metas = []Check{
 	{"RFC7643-3.1-L855", func(p *probe) {
 		for _, r := range []reply{p.user(), p.group()} {
 			for _, name := range []string{"resourceType", "created", "lastModified", "location"} {
-				if r.text("meta", name) == "" {
+				if v := r.at("meta", name); v == nil || v == "" {
 					p.failf("%s: meta.%s = %s, want a value of the server's", r.asked, name, show(r.at("meta", name)))
 				}
 			}

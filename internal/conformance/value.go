@@ -46,8 +46,8 @@ var values = []Check{
 		p.sameValues(p.get("/Users/"+r.text("id")), array{twice[0], twice[2]})
 	}},
 	{"EXTRA-CASE-EXACT", func(p *probe) {
-		u := p.user(object{"externalId": "Case-" + p.name()})
-		x := u.text("externalId")
+		x := "Case-" + p.name()
+		u := p.user(object{"externalId": x})
 		p.finds("/Users", `externalId eq "`+x+`"`, u.text("id"))
 		p.finds("/Users", `externalId eq "`+swapCase(x)+`"`)
 	}},
