@@ -10,8 +10,9 @@ STATICCHECK := .tools/staticcheck-0.8.2
 DATA ?= ./data
 
 # The packages whose tests drive whole programs; they run one after another,
-# without the race detector, because they measure and kill.
-E2E := ./internal/rehearsal ./internal/e2e
+# without the race detector, because they measure and kill. The conformance
+# suite is one client that asks some 70 providers the same: it races with nobody.
+E2E := ./internal/conformance ./internal/rehearsal ./internal/e2e
 
 .PHONY: help
 help: ## list the targets
@@ -49,7 +50,7 @@ check: lint ## lint and the quick tests: two minutes at most
 
 .PHONY: test
 test: tools lint ## everything: installs what the tests need, races, crashes, the browser, AWS rehearsed; fifteen minutes at most
-	@result=0; packages=$$(go list ./... | grep -vE '/internal/(e2e|rehearsal)$$'); \
+	@result=0; packages=$$(go list ./... | grep -vE '/internal/(conformance|e2e|rehearsal)$$'); \
 	echo 'go test -race (all but $(E2E))'; \
 	go test -race -p 3 -timeout 15m $$packages || result=$$?; \
 	echo 'go test $(E2E)'; \

@@ -56,6 +56,7 @@ var house = []place{
 	{path: "internal/rehearsal/pattern", floor: programs, tests: true},
 	{path: "internal/rehearsal/*", floor: programs, tests: true, modules: []string{"github.com/aws/aws-sdk-go-v2", "github.com/aws/aws-lambda-go/events"}},
 	{path: "internal/rehearsal", floor: programs, tests: true, modules: []string{"github.com/aws/aws-sdk-go-v2", "github.com/aws/aws-lambda-go/events"}},
+	{path: "internal/conformance", floor: programs, tests: true},
 	{path: "internal/e2e", floor: programs, tests: true},
 }
 

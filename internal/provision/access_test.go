@@ -58,8 +58,8 @@ func TestAnInvitedDeputyIsNoReplacement(t *testing.T) {
 	}
 }
 
-// TestActiveIsAlwaysSaid: what a directory leaves out or clears is what it was.
-func TestActiveIsAlwaysSaid(t *testing.T) {
+// TestActiveUnsaid: where a directory takes active away, what it said last holds.
+func TestActiveUnsaid(t *testing.T) {
 	w := newWorld(t, nil)
 	u, err := w.a.Join(t.Context(), doc(t, `{"userName":"ada@example.com"}`))
 	if err != nil {
@@ -77,9 +77,19 @@ func TestActiveIsAlwaysSaid(t *testing.T) {
 		if _, _, err := w.a.Change(t.Context(), string(u.ID), nil, set("active", value.Boolean(active))); err != nil {
 			t.Fatal(err)
 		}
-		got, changed, err := w.a.Change(t.Context(), string(u.ID), nil, forget)
-		if err != nil || changed || got.Active() != active {
-			t.Errorf("clearing active when it is %v: active %v, changed %v, %v", active, got.Active(), changed, err)
+		for again, change := range []bool{true, false} {
+			got, changed, err := w.a.Change(t.Context(), string(u.ID), nil, forget)
+			if err != nil || changed != change || got.Active() != active || got.Doc().Get("active").Kind() != value.Absent {
+				t.Errorf("clearing active when it is %v, time %d: active %v, changed %v, %s, %v", active, again, got.Active(), changed, got.Doc().Append(nil), err)
+			}
+		}
+		got, _, err := w.a.Change(t.Context(), string(u.ID), nil, set("title", value.Str(fmt.Sprint("Title ", active))))
+		if err != nil || got.Active() != active {
+			t.Errorf("another change where active is not said and was %v: active %v, %v", active, got.Active(), err)
+		}
+		got, err = w.a.User(t.Context(), string(u.ID), false)
+		if err != nil || got.Active() != active {
+			t.Errorf("read where active is not said and was %v: active %v, %v", active, got.Active(), err)
 		}
 	}
 }

@@ -43,7 +43,7 @@ func (d Directory) adopt(ctx context.Context, doc Doc, claim roster.Claim) (u ro
 	writes = append(writes, table.Replace(claim.Item, roster.EncodeClaim(append(claim.IDs, link.ID)...)))
 
 	person.Links = append(person.Links, link.ID)
-	if active := roster.Active(doc.Attributes); active != person.Active() {
+	if active := link.Active(); active != person.Active() {
 		more, err := d.setActive(&person, active)
 		if err != nil {
 			return roster.User{}, false, err

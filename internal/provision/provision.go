@@ -104,10 +104,10 @@ func (d Directory) User(ctx context.Context, id string, groups bool) (roster.Use
 	return d.Roster.User(ctx, u, groups)
 }
 
-// sayActive gives a document that does not say whether the user is active the
-// value that holds: who is new is, anybody else is what they were. A profile
-// update that leaves it out, or clears it, must not let a suspended user in.
-func sayActive(doc Doc, active bool) (Doc, error) {
+// SayActive gives a document that does not say whether the user is active the
+// value that holds. It is for whole documents: a profile update that leaves it
+// out must not let a suspended user in, nor hide that others may come in.
+func (doc Doc) SayActive(active bool) (Doc, error) {
 	if doc.Attributes.Get("active").Kind() == value.Bool {
 		return doc, nil
 	}
@@ -118,9 +118,9 @@ func sayActive(doc Doc, active bool) (Doc, error) {
 	return Doc{Attributes: settled, Extensions: doc.Extensions}, err
 }
 
-func facts(u *roster.User, doc value.Value) lifecycle.Facts {
+func facts(u *roster.User) lifecycle.Facts {
 	return lifecycle.Facts{
-		Exists: true, Active: roster.Active(doc), Address: identity.Fold(roster.Email(doc)),
+		Exists: true, Active: u.Active(), Address: identity.Fold(u.Email()),
 		Activated: !u.Activated.IsZero(), Welcomed: u.Welcomed, Linked: u.Target != "",
 	}
 }
@@ -137,7 +137,7 @@ func taken(what string) error {
 // the answer is a record of the connection's own that means that user. One that
 // another directory's user goes by is a Conflict, kept for a person to look at.
 func (d Directory) Join(ctx context.Context, doc Doc) (roster.User, error) {
-	doc, err := sayActive(doc, true)
+	doc, err := doc.SayActive(true)
 	if err != nil {
 		return roster.User{}, err
 	}
@@ -185,7 +185,7 @@ func (d Directory) Join(ctx context.Context, doc Doc) (roster.User, error) {
 // claim of its name.
 func (d Directory) joining(u *roster.User, kind audit.Kind) ([]table.Write, []byte, error) {
 	doc := u.Doc()
-	decision := lifecycle.Decide(lifecycle.Facts{}, facts(u, doc), true, d.policy())
+	decision := lifecycle.Decide(lifecycle.Facts{}, facts(u), true, d.policy())
 	u.LastEvent = identity.MintEvent(d.s.now())
 	u.Welcomed = u.Welcomed || decision.Welcomes()
 	event, err := audit.Event{
@@ -245,9 +245,6 @@ func (d Directory) Change(ctx context.Context, id string, match Match, edit func
 			return roster.User{}, false, err
 		}
 		doc, err := edit(u)
-		if err == nil {
-			doc, err = sayActive(doc, u.Active())
-		}
 		if err != nil {
 			return roster.User{}, false, err
 		}
@@ -277,11 +274,12 @@ func (d Directory) Change(ctx context.Context, id string, match Match, edit func
 // changing builds the commit that turns u into what doc says.
 func (d Directory) changing(ctx context.Context, u roster.User, doc Doc) (roster.User, []table.Write, []byte, error) {
 	before, after := u.Doc(), doc.Attributes
-	decision := lifecycle.Decide(facts(&u, before), facts(&u, after), true, d.policy())
 	next := u
+	next.SetDoc(after, doc.Extensions)
+	next.Suspended = after.Get("active").Kind() != value.Bool && !u.Active()
+	decision := lifecycle.Decide(facts(&u), facts(&next), true, d.policy())
 	next.LastEvent = identity.MintEvent(d.s.now(), u.LastEvent)
 	next.Welcomed = u.Welcomed || decision.Welcomes()
-	next.SetDoc(after, doc.Extensions)
 	data := next.Encode(true)
 	event, err := audit.Event{
 		ID: next.LastEvent, Subject: string(u.ID), Kind: decision.Event, Actor: d.actor, Effects: decision.Effects,
@@ -296,7 +294,7 @@ func (d Directory) changing(ctx context.Context, u roster.User, doc Doc) (roster
 		return roster.User{}, nil, nil, err
 	}
 	writes = append(writes, more...)
-	if was, is := roster.Active(before), roster.Active(after); was != is {
+	if was, is := u.Active(), next.Active(); was != is {
 		more, err := d.access(ctx, u, is)
 		if err != nil {
 			return roster.User{}, nil, nil, err
@@ -338,10 +336,11 @@ func (d Directory) setActive(u *roster.User, active bool) ([]table.Write, error)
 	before := u.Doc()
 	after := before.Clone()
 	after.Set("active", value.Boolean(active))
+	was := facts(u)
 	u.LastEvent = identity.MintEvent(d.s.now(), u.LastEvent)
 	u.SetDoc(after, u.Ext)
 	// The policy is the link's connection's; the user was invited by hand.
-	decision := lifecycle.Decide(facts(u, before), facts(u, after), true, lifecycle.Policy{})
+	decision := lifecycle.Decide(was, facts(u), true, lifecycle.Policy{})
 	event, err := audit.Event{ID: u.LastEvent, Subject: string(u.ID), Kind: decision.Event, Actor: d.actor, Effects: decision.Effects,
 		Changes: audit.Diff(before, after)}.Write(d.Roster.Org(), &u.Seal)
 	if err != nil {

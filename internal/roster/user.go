@@ -35,6 +35,7 @@ type User struct {
 	Activated time.Time       // when the person created a password; zero: not yet
 	Welcomed  bool            // a welcome email was decided on
 	Admin     bool            // organization admin
+	Suspended bool            // what holds where the attributes do not say whether the user is active
 	Target    identity.User   // a link: the user that is meant
 	Links     []identity.User // the links to this user
 	LastEvent identity.Event
@@ -52,7 +53,7 @@ func (u User) Encode(visible bool) []byte {
 		h = h.text('k', string(u.Seal[:]))
 	}
 	h = h.text('e', string(u.LastEvent)).number('a', millis(u.Activated)).
-		flag('w', u.Welcomed).flag('r', u.Admin).text('t', string(u.Target)).number('x', uint64(u.Ext))
+		flag('w', u.Welcomed).flag('r', u.Admin).flag('s', u.Suspended).text('t', string(u.Target)).number('x', uint64(u.Ext))
 	for _, l := range u.Links {
 		h = h.text('l', string(l))
 	}
@@ -86,6 +87,8 @@ func decodeUser(it table.Item) (User, error) {
 			u.Welcomed = true
 		case 'r':
 			u.Admin = true
+		case 's':
+			u.Suspended = true
 		case 't':
 			u.Target = identity.User(v)
 		case 'x':
@@ -146,15 +149,14 @@ func (u *User) ViewTag() string {
 	return u.Tag() + "." + strconv.FormatUint(u.mark, 36)
 }
 
-// Active is what the directory says. Who is not said to be active is: RFC 7643
-// §4.1.1 leaves it open, and a directory that sends no "active" means its users
-// to get in.
-func (u *User) Active() bool { return Active(u.Doc()) }
-
-// Active reads the attribute of a normalized resource.
-func Active(doc value.Value) bool {
-	a := doc.Get("active")
-	return a.Kind() != value.Bool || a.Bool()
+// Active is what the directory says. Where it says nothing, since it took the
+// attribute away, what it said last holds: RFC 7643 §4.1.1 leaves it open.
+func (u *User) Active() bool {
+	a := u.Doc().Get("active")
+	if a.Kind() != value.Bool {
+		return !u.Suspended
+	}
+	return a.Bool()
 }
 
 // Stage derives where the user stands.

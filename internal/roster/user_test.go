@@ -45,7 +45,7 @@ func TestUserIsStoredWhole(t *testing.T) {
 	tab := memory.New()
 	r := open(t, tab)
 	const c = identity.Connection("abcde")
-	full := roster.User{ID: identity.MintUser(c), Welcomed: true, Admin: true, Activated: now, Target: identity.MintUser(identity.Manual),
+	full := roster.User{ID: identity.MintUser(c), Welcomed: true, Admin: true, Suspended: true, Activated: now, Target: identity.MintUser(identity.Manual),
 		Links: []identity.User{identity.MintUser(c), identity.MintUser(c)}, LastEvent: identity.MintEvent(now), Seal: secret.Mint()}
 	full.SetDoc(parse(t, `{"userName":"ada","active":false}`), 5)
 	bare := roster.User{ID: identity.MintUser(c)}
@@ -64,7 +64,7 @@ func TestUserIsStoredWhole(t *testing.T) {
 			t.Fatal(err)
 		}
 		for how, got := range map[string]roster.User{"read": read, "answered": answered} {
-			if got.ID != u.ID || string(got.Raw) != string(u.Raw) || got.Ext != u.Ext || got.Welcomed != u.Welcomed || got.Admin != u.Admin || !got.Activated.Equal(u.Activated) ||
+			if got.ID != u.ID || string(got.Raw) != string(u.Raw) || got.Ext != u.Ext || got.Welcomed != u.Welcomed || got.Admin != u.Admin || got.Suspended != u.Suspended || !got.Activated.Equal(u.Activated) ||
 				got.Target != u.Target || fmt.Sprint(got.Links) != fmt.Sprint(u.Links) || got.LastEvent != u.LastEvent || got.Seal != u.Seal {
 				t.Errorf("a %s user is %s as %+v, want %+v", name, how, got, u)
 			}

@@ -235,8 +235,17 @@ func (n *settler) required(raw []value.Value) error {
 		}
 	}
 	for i, e := range n.rt.Extensions {
-		if e.Required && raw[1+len(own)+i].Kind() == value.Absent {
-			return invalid("A %s must have the extension %s.", n.rt.Name, e.Schema.ID)
+		v := raw[1+len(own)+i]
+		if v.Kind() == value.Absent {
+			if e.Required {
+				return invalid("A %s must have the extension %s.", n.rt.Name, e.Schema.ID)
+			}
+			continue
+		}
+		for j := range e.Schema.Attributes {
+			if a := &e.Schema.Attributes[j]; a.Required && v.Get(a.Name).Kind() == value.Absent {
+				return invalid("A %s with the extension %s must have its %s.", n.rt.Name, e.Schema.ID, a.Name)
+			}
 		}
 	}
 	return nil

@@ -229,6 +229,13 @@ func TestActive(t *testing.T) {
 	// A profile update that does not speak of it lets nobody in again.
 	w.do("PUT", "/Users/"+id, `{"schemas":["`+userURN+`"],"userName":"ada@example.com","title":"x"}`).want(200).is("active", "false")
 	w.do("PUT", "/Users/"+id, `{"schemas":["`+userURN+`"],"userName":"ada@example.com","active":null}`).want(200).is("active", "false")
+	// Taken away, it is unassigned; that lets nobody in either.
+	for _, op := range []string{`{"op":"remove","path":"active"}`, `{"op":"replace","path":"active","value":null}`, `{"op":"replace","value":{"active":null}}`} {
+		w.do("PATCH", "/Users/"+id, patch(op)).want(200).lacks("active")
+		w.get("/Users/" + id).lacks("active")
+		w.find("/Users", "active pr").list()
+		w.do("PUT", "/Users/"+id, `{"schemas":["`+userURN+`"],"userName":"ada@example.com"}`).want(200).is("active", "false")
+	}
 	w.do("PUT", "/Users/"+id, person("ada@example.com")).want(200).is("active", "true")
 }
 

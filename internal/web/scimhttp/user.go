@@ -93,7 +93,7 @@ func (c *call) postUser() error {
 }
 
 // putUser replaces the attributes: what is left out is cleared (RFC 7644 §3.5.1),
-// but for active, which package provision keeps.
+// but for active, which stays what it was. Only a PATCH takes that away.
 func (c *call) putUser(id string) error {
 	p, err := c.projection(schema.User)
 	if err != nil {
@@ -103,7 +103,7 @@ func (c *call) putUser(id string) error {
 	if err != nil {
 		return err
 	}
-	return c.changeUser(id, p, func(roster.User) (provision.Doc, error) { return doc, nil })
+	return c.changeUser(id, p, func(u roster.User) (provision.Doc, error) { return doc.SayActive(u.Active()) })
 }
 
 func (c *call) patchUser(id string) error {
