@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"sync"
 	"testing"
@@ -85,8 +86,8 @@ func TestALargeChangeHappensWhollyOrNotAtAll(t *testing.T) {
 	for _, kind := range kinds {
 		for next, follow := range follows {
 			for _, lost := range []bool{false, true} {
-				if lost && next != "nothing" {
-					continue // the same as an answer that came and was not acted on
+				if next != "nothing" && (lost || kind.name == "replacing") {
+					continue // nothing new: what is stored is the same, and helped along the same
 				}
 				deaths := 0
 				for at := 1; ; at++ {
@@ -488,6 +489,7 @@ func TestTypesOfMembers(t *testing.T) {
 }
 
 // A page of members is a page wherever it begins, and together they are all.
+// GATEHOUSE_LARGE=1 asks for those of 100,000.
 func TestPagesOfMembers(t *testing.T) {
 	var m *ledger.Ledger
 	w := newWorldOver(t, func(tab table.Table) table.Table { m = ledger.New(tab); return m })
@@ -495,7 +497,10 @@ func TestPagesOfMembers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const size = 100_000
+	size, most := 25_000, 110.0
+	if os.Getenv("GATEHOUSE_LARGE") != "" {
+		size, most = 100_000, 400
+	}
 	f := fill(t, w.memory)
 	want := map[string]bool{}
 	for range size {
@@ -527,10 +532,10 @@ func TestPagesOfMembers(t *testing.T) {
 		t.Errorf("the pages list %d members together, want %d", len(got), len(want))
 	}
 	t.Logf("the dearest page of 1,000 among %d members takes %.0f read units", size, worst)
-	if worst > 400 {
-		t.Errorf("a page of 1,000 members takes %.0f read units, want at most 400", worst)
+	if worst > most {
+		t.Errorf("a page of 1,000 members takes %.0f read units, want at most %.0f", worst, most)
 	}
-	for _, at := range []int{1, 2, 24_999, 25_000, 25_001, 50_000, 77_777, size - 1, size, size + 1} {
+	for _, at := range []int{1, 2, size/4 - 1, size / 4, size/4 + 1, size / 2, size * 7 / 9, size - 1, size, size + 1} {
 		some := page(at, 3)
 		if at > 1 && at <= size {
 			if before := page(at-1, 2); len(before) == 2 && before[1] != some[0] {
