@@ -531,6 +531,24 @@ func TestPagesOfMembers(t *testing.T) {
 	if !maps.Equal(got, want) {
 		t.Errorf("the pages list %d members together, want %d", len(got), len(want))
 	}
+	behind, seen := "", map[string]bool{}
+	for more := true; more; {
+		m.Reset()
+		ms, next, err := w.a.Roster.MembersAfter(t.Context(), g.ID, behind, 1000)
+		if more = next; err != nil || len(ms) != min(1000, size-len(seen)) {
+			t.Fatalf("MembersAfter gives %d members after %d, %v", len(ms), len(seen), err)
+		}
+		for _, member := range ms {
+			seen[member.ID] = true
+			behind = member.ID
+		}
+		if n := m.Snapshot().Read; n > 60 {
+			t.Errorf("a thousand members behind others take %d read units, want at most 60", n)
+		}
+	}
+	if !maps.Equal(seen, want) {
+		t.Errorf("page behind page there are %d members, want %d", len(seen), len(want))
+	}
 	t.Logf("the dearest page of 1,000 among %d members takes %.0f read units", size, worst)
 	if worst > most {
 		t.Errorf("a page of 1,000 members takes %.0f read units, want at most %.0f", worst, most)
@@ -565,6 +583,10 @@ func TestPagesWithoutTheDeleted(t *testing.T) {
 		for _, m := range p.Resources {
 			seen[m.ID] = true
 		}
+	}
+	after, more, err := w.a.Roster.MembersAfter(t.Context(), g.ID, "", 9)
+	if err != nil || more || len(after) != 9 || slices.Contains(after, roster.Member{ID: ids[4]}) {
+		t.Errorf("MembersAfter gives %d of 9 members and more: %v, %v", len(after), more, err)
 	}
 	if len(seen) != 9 || seen[ids[4]] {
 		t.Errorf("the pages list %d of 9 members, the deleted among them: %v", len(seen), seen[ids[4]])
