@@ -38,7 +38,7 @@ const (
 	// after each step.
 	lease = 1500 * time.Millisecond
 	// patience is for how long others wait for it.
-	patience = 20 * time.Second
+	patience = 10 * time.Second
 )
 
 // DueKind is the kind of due work whose handler is Service.Resume.

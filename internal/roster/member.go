@@ -119,26 +119,56 @@ func (r Roster) MemberPage(ctx context.Context, g Group, start, count int) (Page
 	if err != nil {
 		return page, err
 	}
+	page.Resources, err = r.membersFrom(ctx, g.ID, gone, s, after, count)
+	return page, err
+}
+
+// MembersAfter returns up to count members that follow the one with the id, in
+// the order of Members, and whether there are more; the empty id comes before
+// all. The member of the id need not exist any more. Its cost does not depend on
+// how far on that is.
+func (r Roster) MembersAfter(ctx context.Context, g identity.Group, id string, count int) (ms []Member, more bool, err error) {
+	if count <= 0 {
+		return nil, false, nil
+	}
+	gone, err := r.sweeping(ctx, g.Connection())
+	if err != nil {
+		return nil, false, err
+	}
+	s, after := 0, self
+	if id != "" {
+		s, after = identity.Spread(id, memberShards), id // which shard lists a member follows from its id
+	}
+	ms, err = r.membersFrom(ctx, g, gone, s, after, count+1)
+	if more = len(ms) > count; more {
+		ms = ms[:count]
+	}
+	return ms, more, err
+}
+
+// membersFrom reads up to count members who are not gone, from a place in a
+// shard on.
+func (r Roster) membersFrom(ctx context.Context, g identity.Group, gone map[string]bool, s int, after string, count int) ([]Member, error) {
+	var out []Member
 	for ; s < memberShards; s, after = s+1, self {
 		for done := false; !done; {
-			want := count - len(page.Resources)
-			done = true
-			for it, err := range r.table.Query(ctx, r.memberPart(g.ID, s), table.Range{After: after, Limit: want}) {
+			want := count - len(out)
+			for it, err := range r.table.Query(ctx, r.memberPart(g, s), table.Range{After: after, Limit: want}) {
 				if err != nil {
-					return page, fmt.Errorf("read members: %w", err)
+					return nil, fmt.Errorf("read members: %w", err)
 				}
 				if after = it.Sort; !gone[it.Sort] {
-					page.Resources = append(page.Resources, listed(it))
+					out = append(out, listed(it))
 				}
 				want--
 			}
-			if len(page.Resources) == count {
-				return page, nil
+			if len(out) == count {
+				return out, nil
 			}
 			done = want > 0 // the shard has no more; else some were left out
 		}
 	}
-	return page, nil
+	return out, nil
 }
 
 // skipMembers returns the sort key after which the members of one shard go on
