@@ -47,6 +47,8 @@ func routes() []route {
 		{"GET", "/Users?filter=externalId%20eq%20%22victim%22", nil, false},
 		{"GET", "/Groups?filter=displayName%20eq%20%22Victims%22", nil, true},
 		{"GET", "/Users", nil, false},
+		{"GET", "/Users?cursor=&sortBy=userName", nil, false},
+		{"GET", "/?filter=id%20eq%20%22ID%22", nil, false},
 		{"GET", "/Groups", nil, true},
 		{"POST", "/Users/.search", object{"schemas": []string{"urn:ietf:params:scim:api:messages:2.0:SearchRequest"}, "filter": `id eq "ID"`}, false},
 	}

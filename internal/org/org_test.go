@@ -230,6 +230,8 @@ func TestNothingIsFoundThatIsNotThere(t *testing.T) {
 		"another's connection":     second(w.orgs.Connection(ctx, other, c.ID)),
 		"manual":                   second(w.orgs.Connection(ctx, o, identity.Manual)),
 		"welcome of another's":     w.orgs.SetWelcome(ctx, other, c.ID, true),
+		"discovery of another's":   w.orgs.SetDiscovery(ctx, other, c.ID, true),
+		"discovery of a malformed": w.orgs.SetDiscovery(ctx, o, "a\x00#", true),
 		"welcome of a malformed":   w.orgs.SetWelcome(ctx, o, "a\x00#", true),
 		"a credential for another": third(w.orgs.Issue(ctx, other, c.ID, 0)),
 		"a credential for manual":  third(w.orgs.Issue(ctx, o, identity.Manual, 0)),
@@ -281,6 +283,38 @@ func TestConnections(t *testing.T) {
 	}
 	if got, _ := w.orgs.Connection(ctx, o, all[0].ID); !got.SuppressWelcome {
 		t.Error("SetWelcome does not suppress")
+	}
+}
+
+// Settings that are changed at once are all kept.
+func TestSettingsAreChangedApart(t *testing.T) {
+	w := newWorld(t)
+	o := w.create(org.Spec{Name: "Example"})
+	c, err := w.orgs.CreateConnection(t.Context(), o, org.Connection{Name: "C", Dialect: "strict"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wait sync.WaitGroup
+	for i := range 20 {
+		wait.Go(func() {
+			if err := w.orgs.SetWelcome(t.Context(), o, c.ID, i%2 == 0 || i > 10); err != nil {
+				t.Error(err)
+			}
+			if i > 10 {
+				return
+			}
+			if err := w.orgs.SetDiscovery(t.Context(), o, c.ID, true); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wait.Wait()
+	if err := w.orgs.SetWelcome(t.Context(), o, c.ID, true); err != nil {
+		t.Fatal(err)
+	}
+	got, err := w.orgs.Connection(t.Context(), o, c.ID)
+	if err != nil || !got.PlainDiscovery || !got.SuppressWelcome || got.Dialect != "strict" || got.Name != "C" {
+		t.Errorf("after changes at once the connection is %+v (%v)", got, err)
 	}
 }
 

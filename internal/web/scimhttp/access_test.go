@@ -162,6 +162,7 @@ func TestIsolation(t *testing.T) {
 		for path, what := range map[string]string{
 			"/Users": "", "/Users?filter=userName+eq+%22victim@example.com%22": "", "/Users?filter=externalId+eq+%22victim%22": "",
 			"/Users?filter=emails.value+eq+%22victim@example.com%22": "", "/Users?filter=userName+pr": "",
+			"?filter=userName+eq+%22victim@example.com%22": "", "": own, "?sortBy=displayName": own, "?cursor": own, "/Users?sortBy=userName": "", "/Users?cursor": "",
 			"/Groups?filter=displayName+eq+%22Victims%22": "", "/Groups": own, "/Groups?filter=displayName+pr": own,
 		} {
 			a := w.get(path, auth...)

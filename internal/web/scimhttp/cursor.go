@@ -23,6 +23,10 @@ import (
 // invalidCursor, one like the other. It holds an id of a resource that the
 // client was just shown, times and numbers, and nothing of what a person is
 // called: it stands in URLs, and so in the logs of proxies.
+//
+// A list in the order of ids needs little of it: paging tells how many are wanted
+// and behind whom (from.part, from.after), next(page, behind(part, id)) gives the
+// cursor that goes on behind the last one, and appendPage the answer.
 
 // cursorTimeout is how long a cursor is good for.
 const cursorTimeout = time.Hour

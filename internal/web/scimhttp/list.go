@@ -24,9 +24,11 @@ type listing struct {
 	total     int // matches so far; in the end, all of them
 	resources [][]byte
 	size      int
-	full      bool  // the page ends before count, for its size
-	more      bool  // something follows the page
-	last      place // behind the last resource of the page
+	full      bool // the page ends before count, for its size
+	more      bool // something follows the page
+	lastPart  int  // of the last resource of the page
+	lastID    string
+	last      place // behind it, in a sorted list
 }
 
 // listed is one of the resource types that a query is over.
@@ -82,7 +84,11 @@ func (c *call) query(types []*schema.ResourceType, p parameters) error {
 	}
 	next := ""
 	if l.cursor && l.more && len(l.resources) > 0 {
-		next = c.next(l.paging, l.last)
+		at := behind(l.lastPart, l.lastID)
+		if l.order != nil {
+			at = l.last
+		}
+		next = c.next(l.paging, at)
 	}
 	return c.send(http.StatusOK, appendPage(make([]byte, 0, l.size+len(l.resources)+400), l.paging, l.total, next, l.resources))
 }
@@ -178,14 +184,14 @@ func (l *listing) found(part int, id string) bool {
 // add puts a rendered resource on the page and reports whether it fits. Where it
 // would make the answer too large the page ends before it: a client goes on at
 // startIndex + itemsPerPage, or at the cursor.
-func (l *listing) add(rendered []byte, at place) bool {
+func (l *listing) add(rendered []byte, part int, id string) bool {
 	if l.full = l.full || l.size+len(rendered) > l.limit && len(l.resources) > 0; l.full {
 		l.more = true
 		return false
 	}
 	l.resources = append(l.resources, rendered)
 	l.size += len(rendered)
-	l.last = at
+	l.lastPart, l.lastID = part, id
 	return true
 }
 
@@ -246,7 +252,7 @@ func (c *call) userPage(l *listing, t *listed) error {
 		if err != nil {
 			return err
 		}
-		if !l.add(b, behind(t.part, string(users[i].ID))) {
+		if !l.add(b, t.part, string(users[i].ID)) {
 			break
 		}
 	}
@@ -283,7 +289,7 @@ func (c *call) groupPage(l *listing, t *listed) error {
 		if err != nil {
 			return err
 		}
-		if !l.add(b, behind(t.part, string(groups[i].ID))) {
+		if !l.add(b, t.part, string(groups[i].ID)) {
 			break
 		}
 	}

@@ -48,7 +48,7 @@ func (c *call) matches(l *listing, t *listed) error {
 				rendered = t.projection.Apply(v).Append(nil)
 			}
 			if err == nil {
-				l.add(rendered, behind(t.part, string(u.ID)))
+				l.add(rendered, t.part, string(u.ID))
 			}
 			return err
 		})
@@ -59,7 +59,7 @@ func (c *call) matches(l *listing, t *listed) error {
 			}
 			b, err := c.renderGroup(g, t.projection)
 			if err == nil {
-				l.add(b, behind(t.part, string(g.ID)))
+				l.add(b, t.part, string(g.ID))
 			}
 			return err
 		})
@@ -74,12 +74,12 @@ func (c *call) eachUser(l *listing, t *listed, groups bool, do func(*roster.User
 	ctx := c.r.Context()
 	conn := c.dir.Connection().ID
 	groups = groups || t.uses("groups")
-	room := make([]byte, 0, 4<<10)
+	var room []byte
 	look := func(u *roster.User) error {
 		if !groups {
 			u.Groups = nil
 		}
-		room = c.h.appendUser(room[:0], u, groups)
+		room = c.h.appendUser(slices.Grow(room[:0], len(u.Raw)+640), u, groups)
 		v, err := value.Parse(room)
 		if err != nil || t.filter != nil && !t.filter.Match(v) {
 			return err
@@ -117,11 +117,13 @@ func (c *call) eachUser(l *listing, t *listed, groups bool, do func(*roster.User
 	if l.scan -= n; l.scan < 0 {
 		return c.tooMany(l, "users", "id, userName, externalId or emails.value")
 	}
+	var one roster.User // for all of them: what look is given outlives no turn
 	for u, err := range c.dir.Roster.AllUsers(ctx, conn) {
 		if err != nil {
 			return err
 		}
-		if err := look(&u); err != nil {
+		one = u
+		if err := look(&one); err != nil {
 			return err
 		}
 	}
@@ -163,7 +165,7 @@ func (c *call) userNamed(l *listing, t *listed, name string) error {
 	if err != nil {
 		return err
 	}
-	l.add(b, behind(t.part, string(u.ID)))
+	l.add(b, t.part, string(u.ID))
 	return nil
 }
 

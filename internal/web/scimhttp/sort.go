@@ -184,6 +184,7 @@ func (c *call) sorted(l *listing) error {
 	if l.cursor {
 		first = c.resume(l.from, all)
 	}
+	end := first
 	for i := first; i < len(all) && l.room() > 0; i++ {
 		b, err := c.renderRanked(&all[i], &l.types[all[i].part])
 		if fault.Is(err, fault.NotFound) {
@@ -192,9 +193,12 @@ func (c *call) sorted(l *listing) error {
 		if err != nil {
 			return err
 		}
-		if l.add(b, c.landmarks(all, i)) {
-			l.more = i+1 < len(all)
+		if l.add(b, all[i].part, all[i].id) {
+			l.more, end = i+1 < len(all), i
 		}
+	}
+	if l.cursor && l.more {
+		l.last = c.landmarks(all, end)
 	}
 	return nil
 }
