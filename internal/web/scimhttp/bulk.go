@@ -89,8 +89,8 @@ type operation struct {
 func (o *operation) failed() bool { return o.status >= http.StatusBadRequest }
 
 // parse reads the message. What is wrong with one operation is that operation's
-// error; what makes the request as a whole ambiguous refuses it before anything
-// is done. Errors are *fault.Error of Kind Invalid.
+// error; what is wrong with the request as a whole refuses it before anything is
+// done. Errors are *fault.Error of Kind Invalid.
 func (b *bulk) parse(body value.Value) error {
 	named := slices.ContainsFunc(body.Get("schemas").Elements(), func(v value.Value) bool { return strings.EqualFold(v.Text(), bulkRequestURN) })
 	list := body.Get("Operations")
@@ -134,7 +134,9 @@ func (b *bulk) parse(body value.Value) error {
 			continue
 		}
 		if other, taken := b.creates[o.bulkID]; taken {
-			return fault.New(fault.Invalid, fault.InvalidValue, "The operations %d and %d have the same bulkId. Nothing was done.", other+1, i+1)
+			// A reference to it would be to either of them.
+			o.err = fault.New(fault.Invalid, fault.InvalidValue, "Several operations have the bulkId %.64q.", o.bulkID)
+			b.ops[other].err = o.err
 		}
 		b.creates[o.bulkID] = i
 	}

@@ -219,7 +219,6 @@ func TestBulkRefusedAsAWhole(t *testing.T) {
 		"failOnErrors as a part":    {strings.Replace(stopping(1, ada), "1", `1.5`, 1), "", 400, "invalidValue", "failOnErrors"},
 		"failOnErrors below zero":   {stopping(-1, ada), "", 400, "invalidValue", "failOnErrors"},
 		"failOnErrors as a boolean": {strings.Replace(stopping(1, ada), "1", `true`, 1), "", 400, "invalidValue", "failOnErrors"},
-		"a bulkId twice":            {bulkOf(ada, post("/Groups", "a", team("x"))), "", 400, "invalidValue", "1 and 2"},
 		"1,001 operations":          {bulkOf(many...), "", 413, "", "maxOperations (1000)"},
 		"no JSON":                   {"{", "", 400, "invalidSyntax", ""},
 		"an array":                  {"[" + ada + "]", "", 400, "invalidSyntax", ""},
@@ -306,6 +305,14 @@ func TestBulkOperationsThatCannotBe(t *testing.T) {
 		}
 	}
 	w.get("/Users?count=0").is("totalResults", strconv.Itoa(1+len(all)))
+
+	// A bulkId twice stands for neither.
+	r = w.bulk(bulkOf(post("/Users", "same", person("same@example.com")), post("/Groups", "same", team("Same")), post("/Groups", "refers", team("Refers", "bulkId:same")),
+		post("/Users", "same", person("third@example.com")), post("/Users", "other", person("other@example.com")))).statuses(400, 400, 409, 400, 201)
+	for _, i := range []int{0, 1, 3} {
+		r.says(i, "invalidValue", `"same"`)
+	}
+	r.says(2, "", `"same"`)
 }
 
 func TestBulkReferences(t *testing.T) {

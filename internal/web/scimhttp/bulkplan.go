@@ -63,50 +63,51 @@ func (b *bulk) order() []step {
 // DELETE of what it mentions and the other way around, and where a name might be
 // let go of by one and taken by the other. It adds no wait against the order.
 func (b *bulk) link(steps []step) {
-	l := linker{steps: steps, last: map[string]int{}, mentioned: map[string][]int{}, names: map[string]*traffic{}}
+	l := linker{steps: steps, at: map[string][]int{}}
 	for _, o := range b.ops {
 		if o.err == nil && o.method == http.MethodDelete {
-			l.mentioned[o.parts[1]] = nil
+			l.at[keyMentions+o.parts[1]], l.deletes = nil, true
 		}
 	}
 	for i, s := range steps {
 		if s.op.err == nil {
 			l.link(i)
 		} else if !s.mend {
-			l.last[refPrefix+s.op.bulkID] = i
+			l.at[keyLast+refPrefix+s.op.bulkID] = []int{i}
 		}
 	}
 }
 
-// linker remembers, of the steps so far, those that a later one may have to wait
-// for.
+// linker remembers the steps that a later one may have to wait for.
 type linker struct {
-	steps     []step
-	last      map[string]int      // the last on a resource, by its id or reference, or with a name
-	mentioned map[string][]int    // who mentioned what some operation deletes
-	names     map[string]*traffic // by resource type
+	steps   []step
+	at      map[string][]int // by one of the keys below
+	deletes bool             // some operation does
 }
 
-// traffic is who took or let go of names since the last that did both.
-type traffic struct{ took, freed []int }
+const (
+	keyLast     = "last "     // on a resource, by its id or reference
+	keyMentions = "mentions " // of an id or reference that some operation deletes
+	keyName     = "name "     // the last to take it
+	keyTook     = "took "     // a name of a resource type, since the last that did both
+	keyFreed    = "freed "    // the same for letting one go
+)
 
-// wait makes the step i come after others.
-func (l *linker) wait(i int, on ...int) {
-	for _, on := range on {
-		l.steps[i].needs++
-		l.steps[on].before = append(l.steps[on].before, i)
+// wait makes the step i come after those that are remembered.
+func (l *linker) wait(i int, key string) {
+	for _, on := range l.at[key] {
+		if on != i {
+			l.steps[i].needs++
+			l.steps[on].before = append(l.steps[on].before, i)
+		}
 	}
 }
 
-// follow makes the step i come after the last that was marked by the key, and
-// the last itself if it marks.
-func (l *linker) follow(i int, key string, marks bool) {
-	if on, ok := l.last[key]; ok && on != i {
-		l.wait(i, on)
-	}
-	if marks {
-		l.last[key] = i
-	}
+// follow makes the step i come after those that are remembered, and be
+// remembered instead of them.
+func (l *linker) follow(i int, key string) {
+	l.wait(i, key)
+	l.at[key] = []int{i}
 }
 
 func (l *linker) link(i int) {
@@ -115,18 +116,18 @@ func (l *linker) link(i int) {
 	if o.method != http.MethodPost {
 		self = o.parts[1]
 	}
-	l.follow(i, self, true)
+	l.follow(i, keyLast+self)
 	for _, ref := range o.refs {
-		l.follow(i, refPrefix+ref, false)
+		l.wait(i, keyLast+refPrefix+ref)
 	}
 	if o.method == http.MethodDelete {
-		l.wait(i, l.mentioned[self]...)
+		l.wait(i, keyMentions+self)
 	}
-	if len(l.mentioned) > 0 {
+	if l.deletes {
 		o.rewrite(func(text string) string {
-			if m, doomed := l.mentioned[text]; doomed && text != self && (len(m) == 0 || m[len(m)-1] != i) {
-				l.follow(i, text, false)
-				l.mentioned[text] = append(m, i)
+			if m, doomed := l.at[keyMentions+text]; doomed && text != self && (len(m) == 0 || m[len(m)-1] != i) {
+				l.wait(i, keyLast+text)
+				l.at[keyMentions+text] = append(m, i)
 			}
 			return text
 		})
@@ -142,31 +143,26 @@ func (l *linker) link(i int) {
 func (l *linker) naming(i int) {
 	o := l.steps[i].op
 	kind := o.parts[0]
-	t := l.names[kind]
-	if t == nil {
-		t = &traffic{}
-		l.names[kind] = t
-	}
 	takes, frees := o.naming()
 	if takes {
-		l.wait(i, t.freed...)
-		for _, name := range unique {
-			if v := o.data.Get(name); v.Kind() == value.String {
-				l.follow(i, kind+" "+name+" "+identity.Fold(v.Text()), true)
+		l.wait(i, keyFreed+kind)
+		for _, attribute := range unique {
+			if text := o.data.Get(attribute).Text(); text != "" {
+				l.follow(i, keyName+kind+attribute+identity.Fold(text))
 			}
 		}
 	}
 	if frees {
-		l.wait(i, t.took...)
+		l.wait(i, keyTook+kind)
 	}
 	if takes && frees {
-		*t = traffic{}
+		l.at[keyTook+kind], l.at[keyFreed+kind] = nil, nil
 	}
 	if takes {
-		t.took = append(t.took, i)
+		l.at[keyTook+kind] = append(l.at[keyTook+kind], i)
 	}
 	if frees {
-		t.freed = append(t.freed, i)
+		l.at[keyFreed+kind] = append(l.at[keyFreed+kind], i)
 	}
 }
 

@@ -115,52 +115,29 @@ func rewritePath(path string, see func(string) string) string {
 	}
 }
 
-// parter takes out of the body of a POST what refers to bulkIds that stand for
-// nothing yet.
-type parter struct {
-	rt    *schema.ResourceType
-	late  []string
-	later []value.Value // the operations of a PATCH that add what was taken out
-}
-
-// part returns what can be created before the rest is there. An attribute goes
-// as a whole, a value of an array by itself, and an extension by its attributes.
-func (p *parter) part(v value.Value, prefix string) value.Value {
-	var out []value.Member
-	for _, m := range v.Members() {
-		path, stay, wait := prefix+m.Name, value.Value{}, m.Value
-		switch {
-		case passedOver(p.rt, path) || !p.waits(m.Name, m.Value):
-			stay, wait = m.Value, value.Value{}
-		case wait.Kind() == value.Object && strings.HasPrefix(strings.ToLower(m.Name), "urn:"):
-			if stay = p.part(wait, path+":"); len(stay.Members()) == 0 {
-				stay = value.Value{}
-			}
-			wait = value.Value{}
-		case wait.Kind() == value.Array:
-			all := wait.Elements()
-			stays := slices.DeleteFunc(slices.Clone(all), func(e value.Value) bool { return p.waits("", e) })
-			waits := slices.DeleteFunc(slices.Clone(all), func(e value.Value) bool { return !p.waits("", e) })
-			stay, wait = value.Arr(stays...), value.Arr(waits...)
+// part takes out of the body of a POST the attributes that refer to bulkIds
+// which stand for nothing yet, an extension as a whole: now is what can be
+// created, later are the operations of a PATCH that add the rest.
+func part(rt *schema.ResourceType, data value.Value, late []string) (now value.Value, later []value.Value) {
+	var kept []value.Member
+	waits := false
+	r := rewriter{see: func(text string) string {
+		ref, ok := strings.CutPrefix(text, refPrefix)
+		waits = waits || ok && slices.Contains(late, ref)
+		return text
+	}}
+	for _, m := range data.Members() {
+		waits = false
+		if !passedOver(rt, m.Name) {
+			r.rewrite(m.Name, m.Value)
 		}
-		if !stay.IsNothing() {
-			out = append(out, value.M(m.Name, stay))
-		}
-		if !wait.IsNothing() {
-			p.later = append(p.later, value.Obj(value.M("op", value.Str("add")), value.M("path", value.Str(path)), value.M("value", wait)))
+		if waits {
+			later = append(later, value.Obj(value.M("op", value.Str("add")), value.M("path", value.Str(m.Name)), value.M("value", m.Value)))
+		} else {
+			kept = append(kept, m)
 		}
 	}
-	return value.Obj(out...)
-}
-
-// waits tells whether the value refers to one of the late.
-func (p *parter) waits(name string, v value.Value) (found bool) {
-	rewriter{see: func(text string) string {
-		ref, ok := strings.CutPrefix(text, refPrefix)
-		found = found || ok && slices.Contains(p.late, ref)
-		return text
-	}}.rewrite(name, v)
-	return found
+	return value.Obj(kept...), later
 }
 
 // patchOf is the message that holds the operations.

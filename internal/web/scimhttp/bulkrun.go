@@ -162,10 +162,8 @@ func (r *runner) carryOut(o *operation) {
 	refs := o.refs
 	if len(o.late) > 0 {
 		refs = slices.DeleteFunc(slices.Clone(refs), func(ref string) bool { return slices.Contains(o.late, ref) })
-		p := parter{late: o.late}
-		p.rt, _ = resourceType(o.parts[0])
-		first.data = p.part(o.data, "")
-		o.later = p.later
+		rt, _ := resourceType(o.parts[0])
+		first.data, o.later = part(rt, o.data, o.late)
 	}
 	parts, data, missing := r.resolved(first, refs)
 	switch {
