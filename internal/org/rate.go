@@ -27,14 +27,19 @@ const rateWindow = 10 * time.Second
 // them in the table. One write for as many costs 0.08 write units a request.
 const rateChunk = 25
 
-// rateWait is how long a request waits for the counter at most.
-const rateWait = time.Second
+// rateWait is how long a request waits for the counter at most, and rateFree for
+// how long nothing is counted after that was in vain.
+const (
+	rateWait = time.Second
+	rateFree = 5 * time.Second
+)
 
 // meter is what a process knows of one connection's rate.
 type meter struct {
-	owed   int       // requests that were served and are not counted yet
-	paying bool      // another request counts them just now
-	over   time.Time // until when the connection is known to be over its rate
+	owed   int           // requests that were served and are not counted yet
+	paying chan struct{} // a request counts them just now; closed when it has
+	over   time.Time     // until when the connection is known to be over its rate
+	free   time.Time     // until when nothing is counted, since it cannot be
 }
 
 // meters are those of a process, for as many connections as it serves.
@@ -74,10 +79,10 @@ func (s *Store) RateOf(c Connection) int {
 // where it has made all of this window's: Retry is the time to the window's end.
 //
 // The counter is in the table, so the rate is that of all processes together. A
-// process counts what it has served when it has served 25 more, so each of them
-// may serve 24 more than the rate once, and never owes more: what is not counted
-// in one window is in the next. Of the writes of one window the one that passes
-// the limit is the last.
+// process counts when it has served 25 more, so each of them may serve as many
+// more than the rate, once, and twice as many where requests come side by side:
+// what it does not count in one window it counts in the next. Of the writes of
+// one window the one that passes the limit is the last.
 //
 // Any other error says that it could not be counted; nothing was refused, and a
 // caller goes on.
@@ -92,17 +97,33 @@ func (s *Store) Take(ctx context.Context, a Access, n int) error {
 
 	s.meters.mu.Lock()
 	m := s.meters.of(a.Connection.ID)
-	if now.Before(m.over) {
+	// Those that come while another one counts are served too, up to one more
+	// chunk; the others wait for it.
+	for m.paying != nil && m.owed >= 2*rateChunk && !now.Before(m.over) {
+		counted := m.paying
+		s.meters.mu.Unlock()
+		select {
+		case <-counted:
+		case <-ctx.Done():
+			return fmt.Errorf("count a connection's requests: %w", ctx.Err())
+		}
+		s.meters.mu.Lock()
+	}
+	switch {
+	case now.Before(m.over):
 		s.meters.mu.Unlock()
 		return tooMany(m.over.Sub(now))
-	}
-	m.owed += n
-	if m.owed < rateChunk || m.paying {
+	case now.Before(m.free):
 		s.meters.mu.Unlock()
 		return nil
 	}
-	owed := m.owed
-	m.paying = true
+	m.owed += n
+	if m.owed < rateChunk || m.paying != nil {
+		s.meters.mu.Unlock()
+		return nil
+	}
+	owed, counted := m.owed, make(chan struct{})
+	m.paying = counted
 	s.meters.mu.Unlock()
 
 	ctx, cancel := context.WithTimeout(ctx, rateWait)
@@ -114,7 +135,8 @@ func (s *Store) Take(ctx context.Context, a Access, n int) error {
 
 	s.meters.mu.Lock()
 	defer s.meters.mu.Unlock()
-	m.paying = false
+	m.paying = nil
+	close(counted)
 	if table.Conflicts(err) {
 		m.owed -= n // these are not served; what was is counted in the next window
 		m.over = end
@@ -122,6 +144,7 @@ func (s *Store) Take(ctx context.Context, a Access, n int) error {
 	}
 	m.owed -= owed
 	if err != nil {
+		m.free = s.now().Add(rateFree)
 		return fmt.Errorf("count a connection's requests: %w", err)
 	}
 	return nil

@@ -72,6 +72,7 @@ var coercionTexts = map[string]string{
 	"noOperations":     "bent.no-operations",
 	"upserted":         "bent.upserted",
 	"removeListed":     "bent.remove-listed",
+	"unknownSort":      "bent.unknown-sort",
 }
 
 // connectionList is the admin's page of every directory that is connected.

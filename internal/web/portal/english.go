@@ -273,6 +273,7 @@ var english = catalogue{
 	"bent.no-operations":     "A change without content was taken for no change.",
 	"bent.upserted":          "A value that was to be replaced was not there yet, and was added.",
 	"bent.remove-listed":     "A removal listed values: those were removed, and no others.",
+	"bent.unknown-sort":      "A list was asked for in an order that there is not; it came in the usual one.",
 	"bent.other":             "Something was read differently, by a rule of a newer version.",
 
 	"inbox.title":      "Inbox of this machine",

@@ -272,6 +272,7 @@ var german = catalogue{
 	"bent.no-operations":     "Eine Änderung ohne Inhalt wurde als keine Änderung genommen.",
 	"bent.upserted":          "Ein Wert, der ersetzt werden sollte, war noch nicht da und wurde hinzugefügt.",
 	"bent.remove-listed":     "Eine Entfernung zählte Werte auf: Diese wurden entfernt, und keine anderen.",
+	"bent.unknown-sort":      "Eine Liste wurde in einer Reihenfolge verlangt, die es nicht gibt; sie kam in der üblichen.",
 	"bent.other":             "Etwas wurde anders gelesen, nach einer Regel einer neueren Version.",
 
 	"inbox.title":      "Posteingang dieses Rechners",

@@ -65,8 +65,8 @@ func TestRateLimitFailsOpen(t *testing.T) {
 	for range 600 {
 		w.get("/Users/" + id).want(200)
 	}
-	if n := strings.Count(w.log.String(), "requests are not counted"); n < 20 || n > 30 {
-		t.Errorf("the log tells %d times that nothing was counted, want every 25 requests", n)
+	if n := strings.Count(w.log.String(), "requests are not counted"); n < 1 || n > 3 {
+		t.Errorf("the log tells %d times that nothing was counted, want once in a while", n)
 	}
 }
 
