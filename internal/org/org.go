@@ -31,6 +31,9 @@ import (
 //	O#<org>         C#<connection>   a connection
 //	O#<org>         K#<connection>#<credential>   a credential, without its secret
 //	TOK#<sha256>    #                whose a secret is; looked up before an organization is known
+//	O#<org>         A#<connection>#<client>       an OAuth client; its secrets and trusts are credentials
+//	CLI#<client>    #                whose an OAuth client is; looked up before an organization is known
+//	ACC#<sha256>    #                whose an access token is, for an hour
 const (
 	partOrgs = "ORGS"
 	sortSelf = "#"
