@@ -83,8 +83,7 @@ func TestAClientThatSignsForItself(t *testing.T) {
 
 func TestAssertionsThatAreRefused(t *testing.T) {
 	f := newFederation(t)
-	stranger := idp.NewKey("one", "RS256")
-	stranger.RSA = idp.NewRSA(2048)
+	stranger := idp.NewKey("one", "ES256")
 	other := f.newClient(f.conn.ID)
 	now := f.now().Unix()
 	with := func(name string, v any) func() answer {
@@ -203,9 +202,7 @@ func TestReplaysAtOnce(t *testing.T) {
 
 // Entra ID says no jti, and its workers share an assertion for an hour.
 func TestAssertionsWithoutAnID(t *testing.T) {
-	f := newFederation(t, func(t *org.Trust) {})
-	f.key = idp.NewKey("es", "ES256")
-	f.idp.Rotate(f.key)
+	f := newFederation(t)
 	shared := f.key.Sign(f.claims(map[string]any{"jti": nil}), nil)
 	for i := range 20 {
 		if a := f.assert(shared); a.status != 200 {
@@ -321,7 +318,7 @@ func TestAnIssuerThatFails(t *testing.T) {
 		"hung up":    func(w http.ResponseWriter, r *http.Request) { panic(http.ErrAbortHandler) },
 		"huge":       func(w http.ResponseWriter, r *http.Request) { w.Write(make([]byte, 2<<20)) },
 		"large":      func(w http.ResponseWriter, r *http.Request) { fmt.Fprintf(w, `{"keys":[],"x":"%0300000d"}`, 0) },
-		"redirected": func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "https://169.254.169.254/", 302) },
+		"redirected": func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "https://169.254.169.254/", http.StatusFound) },
 	} {
 		f := newFederation(t)
 		if a := f.sign(nil); a.status != 200 {

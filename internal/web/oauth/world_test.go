@@ -178,7 +178,7 @@ type federation struct {
 }
 
 func newFederation(t *testing.T, edit ...func(*org.Trust)) *federation {
-	f := &federation{world: newWorld(t), key: idp.NewKey("one", "RS256")}
+	f := &federation{world: newWorld(t), key: idp.NewKey("one", "ES256")}
 	f.idp = idp.Start(t, f.key)
 	f.fetch = egress.Tested(f.idp.Roots)
 	f.build()
