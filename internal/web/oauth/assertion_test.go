@@ -312,13 +312,15 @@ func TestFirstFetchAtOnce(t *testing.T) {
 // ever; what it sends that is no key set changes nothing.
 func TestAnIssuerThatFails(t *testing.T) {
 	for name, fails := range map[string]http.HandlerFunc{
-		"500":        func(w http.ResponseWriter, r *http.Request) { http.Error(w, "no", 500) },
-		"HTML":       func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "<html>") },
-		"no keys":    func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, `{"keys":[]}`) },
-		"hung up":    func(w http.ResponseWriter, r *http.Request) { panic(http.ErrAbortHandler) },
-		"huge":       func(w http.ResponseWriter, r *http.Request) { w.Write(make([]byte, 2<<20)) },
-		"large":      func(w http.ResponseWriter, r *http.Request) { fmt.Fprintf(w, `{"keys":[],"x":"%0300000d"}`, 0) },
-		"redirected": func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "https://169.254.169.254/", http.StatusFound) },
+		"500":     func(w http.ResponseWriter, r *http.Request) { http.Error(w, "no", 500) },
+		"HTML":    func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "<html>") },
+		"no keys": func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, `{"keys":[]}`) },
+		"hung up": func(w http.ResponseWriter, r *http.Request) { panic(http.ErrAbortHandler) },
+		"huge":    func(w http.ResponseWriter, r *http.Request) { w.Write(make([]byte, 2<<20)) },
+		"large":   func(w http.ResponseWriter, r *http.Request) { fmt.Fprintf(w, `{"keys":[],"x":"%0300000d"}`, 0) },
+		"redirected": func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "https://169.254.169.254/", http.StatusFound)
+		},
 	} {
 		f := newFederation(t)
 		if a := f.sign(nil); a.status != 200 {
