@@ -1,6 +1,7 @@
 package org_test
 
 import (
+	"context"
 	"slices"
 	"strings"
 	"sync"
@@ -339,5 +340,66 @@ func TestAnAccessTokenHasAnEnd(t *testing.T) {
 	}
 	if w.good(token) {
 		t.Error("an access token without an end is good")
+	}
+}
+
+// meanwhile is a table in which something happens just before the first commit.
+type meanwhile struct {
+	table.Table
+	once sync.Once
+	do   func()
+}
+
+func (m *meanwhile) Commit(ctx context.Context, writes ...table.Write) (table.Version, error) {
+	m.once.Do(m.do)
+	return m.Table.Commit(ctx, writes...)
+}
+
+// Two that add the last one there is room for, having read the same.
+func TestNoMoreThanTheLimit(t *testing.T) {
+	w := newWorld(t)
+	o, c := w.connection()
+	client := w.client(o, c.ID)
+	beside := func(do func()) *org.Store {
+		return org.New(&meanwhile{Table: w.mem, do: do}, w.key, w.now, 0)
+	}
+	good := func(of func(org.Credential) bool) (n int) {
+		all, err := w.orgs.Credentials(t.Context(), o, c.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, cred := range all {
+			if cred.Good(w.now()) && of(cred) {
+				n++
+			}
+		}
+		return n
+	}
+	w.issue(o, c.ID, 0)
+	if _, _, err := beside(func() { w.issue(o, c.ID, 0) }).Issue(t.Context(), o, c.ID, 0); err != nil {
+		t.Fatal(err)
+	}
+	if n := good(org.Credential.Static); n != org.MaxCredentials {
+		t.Errorf("%d static tokens are good, want %d", n, org.MaxCredentials)
+	}
+	for range org.MaxSecrets - 1 {
+		w.secret(o, client, 0)
+	}
+	if _, _, err := beside(func() { w.secret(o, client, 0) }).IssueSecret(t.Context(), o, client, 0); err != nil {
+		t.Fatal(err)
+	}
+	if n := good(func(c org.Credential) bool { return !c.Static() }); n != org.MaxSecrets {
+		t.Errorf("%d secrets are good, want %d", n, org.MaxSecrets)
+	}
+	// And of a secret and the client's end the end has the last word.
+	if _, _, err := beside(func() {
+		if err := w.orgs.RevokeClient(t.Context(), o, client.ID); err != nil {
+			t.Error(err)
+		}
+	}).IssueSecret(t.Context(), o, client, 0); !fault.Is(err, fault.Conflict) {
+		t.Errorf("a secret while the client ends: %v, want a conflict", err)
+	}
+	if n := good(func(c org.Credential) bool { return !c.Static() }); n != 0 {
+		t.Errorf("%d secrets of an ended client are good", n)
 	}
 }
