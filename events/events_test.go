@@ -23,7 +23,9 @@ import (
 	"gatehouse/internal/aws/lambdahttp"
 	"gatehouse/internal/aws/ses"
 	"gatehouse/internal/courier"
+	"gatehouse/internal/egress"
 	"gatehouse/internal/table"
+	"gatehouse/internal/web/oauth"
 	"gatehouse/internal/web/portal"
 	"gatehouse/internal/web/scimhttp"
 )
@@ -110,6 +112,8 @@ func TestHTTP(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	granting := oauth.New(oauth.Config{URL: w.app.URL, Orgs: w.app.Orgs, Table: w.app.Table, Key: w.app.Key, Fetch: egress.New(), Now: w.clock, Log: log, Client: portal.ClientIn("")})
+	pages = granting.Before(pages)
 	scim := scimhttp.New(scimhttp.Config{URL: w.app.URL, Orgs: w.app.Orgs, Provision: w.app.Provision, Log: log, Now: w.clock})
 	tests := map[string]struct {
 		handler http.Handler
@@ -120,6 +124,7 @@ func TestHTTP(t *testing.T) {
 		"http-scim-get-users.json":      {scim, http.StatusOK, `"userName":"` + address + `"`},
 		"http-portal-get-sign-in.json":  {pages, http.StatusOK, "Example GmbH"},
 		"http-portal-post-sign-in.json": {pages, http.StatusUnprocessableEntity, "The name or the password is not right"},
+		"http-portal-post-token.json":   {pages, http.StatusUnauthorized, `"error":"invalid_client"`},
 	}
 	for _, name := range names(t) {
 		if !strings.HasPrefix(name, "http-") {

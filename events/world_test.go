@@ -311,6 +311,9 @@ func (w *world) writeHTTP(slug, token string) {
 	browser["Content-Type"] = "application/x-www-form-urlencoded"
 	form := url.Values{"name": {address}, "password": {"not the password"}, "csrf": {w.app.Accounts.CSRF(pre)}}
 	sample("http-portal-post-sign-in.json", "POST", page, form.Encode(), browser)
+	grant := url.Values{"grant_type": {"client_credentials"}, "client_id": {"0123456789abcdefghjk"}, "client_secret": {"not the secret"}, "scope": {"scim"}}
+	sample("http-portal-post-token.json", "POST", "/oauth/token", grant.Encode(),
+		map[string]string{"Accept": "application/json", "User-Agent": "Directory/1.0", "Content-Type": "application/x-www-form-urlencoded"})
 }
 
 func write(t *testing.T, name string, v any) {

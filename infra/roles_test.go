@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"path"
 	"strings"
 	"sync"
@@ -19,6 +20,8 @@ import (
 	"gatehouse/internal/account"
 	"gatehouse/internal/app"
 	"gatehouse/internal/courier"
+	"gatehouse/internal/egress"
+	"gatehouse/internal/fakes/idp"
 	"gatehouse/internal/identity"
 	"gatehouse/internal/mail"
 	"gatehouse/internal/org"
@@ -26,6 +29,7 @@ import (
 	"gatehouse/internal/table"
 	"gatehouse/internal/table/memory"
 	"gatehouse/internal/table/pump"
+	"gatehouse/internal/web/oauth"
 	"gatehouse/internal/web/portal"
 	"gatehouse/internal/web/scimhttp"
 )
@@ -143,6 +147,8 @@ type stage struct {
 	scim   http.Handler
 	pages  http.Handler
 	token  string
+	issuer *idp.Server // an identity provider that clients trust
+	signs  *idp.Key
 }
 
 func (w *stage) now() time.Time { return w.at }
@@ -169,6 +175,10 @@ func newStage(t *testing.T) *stage {
 	if err != nil {
 		t.Fatal(err)
 	}
+	w.signs = idp.NewKey("k", "ES256")
+	w.issuer = idp.Start(t, w.signs)
+	w.pages = oauth.New(oauth.Config{URL: a.URL, Orgs: a.Orgs, Table: a.Table, Key: a.Key, Fetch: egress.Tested(w.issuer.Roots), Now: w.now, Log: a.Log,
+		Client: func(*http.Request) string { return "192.0.2.1" }}).Before(w.pages)
 	return w
 }
 
@@ -193,6 +203,26 @@ func (w *stage) do(method, at, body string, status int) map[string]any {
 	var out map[string]any
 	json.Unmarshal(rec.Body.Bytes(), &out)
 	return out
+}
+
+// grant asks for an access token with the parameters.
+func (w *stage) grant(more ...string) string {
+	w.t.Helper()
+	v := url.Values{"grant_type": {"client_credentials"}}
+	for i := 0; i < len(more); i += 2 {
+		v.Set(more[i], more[i+1])
+	}
+	r := httptest.NewRequest("POST", "https://gate.example.com/oauth/token", strings.NewReader(v.Encode()))
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	rec := httptest.NewRecorder()
+	w.pages.ServeHTTP(rec, r)
+	var out struct {
+		Token string `json:"access_token"`
+	}
+	if json.Unmarshal(rec.Body.Bytes(), &out); rec.Code != http.StatusOK || out.Token == "" {
+		w.t.Errorf("a token is asked for: %d %s", rec.Code, rec.Body)
+	}
+	return out.Token
 }
 
 func (w *stage) page(at, session string) {
@@ -284,7 +314,8 @@ func TestRolesSuffice(t *testing.T) {
 		return out
 	}
 	command("org create", app.OrgCreate{Name: "Example", Slug: "example", Admin: "boss@example.com"})
-	first := command("connection create", app.ConnectionCreate{Org: "example", Name: "One"})["token"].(string)
+	one := command("connection create", app.ConnectionCreate{Org: "example", Name: "One"})
+	first := one["token"].(string)
 	second := command("connection create", app.ConnectionCreate{Org: "example", Name: "Two"})["token"].(string)
 	w.settle()
 
@@ -346,6 +377,16 @@ func TestRolesSuffice(t *testing.T) {
 	}
 	w.settle()
 	w.must(a.Accounts.Renew(ctx, w.secretOf("bob@example.com")), "renew")
+
+	// A directory with an access token, by a secret and by an assertion.
+	client := command("client create", app.ClientCreate{Org: "example", Connection: one["connection"].(string), Name: "OAuth"})
+	command("client trust", app.ClientTrust{Org: "example", Client: client["client"].(string), Issuer: w.issuer.URL, Subject: "s", Audiences: []string{"a"}})
+	w.token = w.grant("client_id", client["client"].(string), "client_secret", client["secret"].(string))
+	w.do("GET", "/Users", "", 200)
+	w.token = w.grant("client_id", client["client"].(string), "client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+		"client_assertion", w.signs.Sign(map[string]any{"iss": w.issuer.URL, "sub": "s", "aud": "a", "exp": w.at.Unix() + 60}, nil))
+	w.do("GET", "/Users", "", 200)
+	w.token = first
 
 	// Mails that are busy, refused, and reported.
 	w.out.fail = &mail.Reason{Code: "later", Err: mail.ErrLater}
@@ -434,7 +475,7 @@ func TestRolesRefuse(t *testing.T) {
 	arn := "arn:aws:dynamodb:us-east-1:123456789012:table/gatehouse"
 	for _, c := range []struct{ folder, action, part string }{
 		{"scim", "PutItem", "TOK#0"}, {"scim", "GetItem", "O#0123456789ab#PW#00000#0"}, {"scim", "Query", "ORGS"}, {"scim", "GetItem", "SES#0"}, {"scim", "GetItem", "LNK#0"},
-		{"portal", "GetItem", "TOK#0"}, {"portal", "PutItem", "TOK#0"}, {"portal", "PutItem", "O#0123456789ab#LOG#0"}, {"portal", "PutItem", "SLUG#x"}, {"portal", "Query", "ORGS"},
+		{"portal", "GetItem", "TOK#0"}, {"portal", "PutItem", "TOK#0"}, {"portal", "PutItem", "CLI#0"}, {"scim", "PutItem", "ACC#0"}, {"scim", "GetItem", "CLI#0"}, {"feed", "GetItem", "ACC#0"}, {"sweep", "GetItem", "ACC#0"}, {"portal", "PutItem", "O#0123456789ab#LOG#0"}, {"portal", "PutItem", "SLUG#x"}, {"portal", "Query", "ORGS"},
 		{"feed", "GetItem", "TOK#0"}, {"feed", "PutItem", "O#0123456789ab"}, {"feed", "PutItem", "SLUG#x"},
 		{"welcome", "GetItem", "O#0123456789ab#PW#00000#0"}, {"welcome", "PutItem", "O#0123456789ab#U#00000#0"}, {"welcome", "GetItem", "TOK#0"},
 		{"mailevents", "GetItem", "O#0123456789ab"}, {"mailevents", "GetItem", "O#0123456789ab#U#00000#0"}, {"mailevents", "PutItem", "MID#0"},

@@ -27,6 +27,7 @@ type cli struct {
 	Serve      serveCmd      `cmd:"" help:"Serve a data folder: SCIM, the portal, mails."`
 	Org        orgCmd        `cmd:"" help:"Organizations."`
 	Connection connectionCmd `cmd:"" help:"Connections of an organization and their credentials."`
+	Client     clientCmd     `cmd:"" help:"OAuth clients of connections, their secrets, and whose word for them is taken."`
 	Backup     backupCmd     `cmd:"" help:"Copy a data folder, while it is served or at rest."`
 	Dead       deadCmd       `cmd:"" help:"Work that was given up, and trying it again."`
 }

@@ -1,4 +1,5 @@
-// Command portal answers people: the pages behind the HTTP API.
+// Command portal answers people, and directories that ask for access tokens:
+// the pages and the token endpoint behind the HTTP API.
 package main
 
 import (
@@ -6,6 +7,8 @@ import (
 
 	"gatehouse/internal/aws"
 	"gatehouse/internal/aws/lambdahttp"
+	"gatehouse/internal/egress"
+	"gatehouse/internal/web/oauth"
 	"gatehouse/internal/web/portal"
 )
 
@@ -23,5 +26,8 @@ func handler(h *aws.Home) (lambda.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	return lambdahttp.New(pages, a.Log), nil
+	granting := oauth.New(oauth.Config{
+		URL: a.URL, Orgs: a.Orgs, Table: a.Table, Key: a.Key, Fetch: egress.New(), Now: a.Now, Log: a.Log, Client: portal.ClientIn(""),
+	})
+	return lambdahttp.New(granting.Before(pages), a.Log), nil
 }

@@ -67,6 +67,9 @@ func (op *Operator) connection(ctx context.Context, o *org.Org, c org.Connection
 		return ans, err
 	}
 	for _, k := range creds {
+		if !k.Static() {
+			continue // client list shows them
+		}
 		ans.Credentials = append(ans.Credentials, CredentialView{string(k.ID), k.Created, k.LastUsed, k.Expires, k.Revoked})
 	}
 	return ans, nil

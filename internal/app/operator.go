@@ -121,6 +121,16 @@ func (op *Operator) Do(ctx context.Context, name string, args json.RawMessage) (
 		return run(ctx, args, op.connectionWelcome)
 	case "connection discovery":
 		return run(ctx, args, op.connectionDiscovery)
+	case "client create":
+		return run(ctx, args, op.clientCreate)
+	case "client list":
+		return run(ctx, args, op.clientList)
+	case "client rotate":
+		return run(ctx, args, op.clientRotate)
+	case "client trust":
+		return run(ctx, args, op.clientTrust)
+	case "client revoke":
+		return run(ctx, args, op.clientRevoke)
 	case "dead list":
 		return run(ctx, args, op.deadList)
 	case "dead replay":
@@ -245,7 +255,8 @@ func (op *Operator) connectionRotate(ctx context.Context, in ConnectionArgs) (an
 	return op.issue(ctx, o, identity.Connection(in.Connection), life)
 }
 
-// connectionRevoke ends one credential, or all of the connection's.
+// connectionRevoke ends one credential, or all of the connection's: its OAuth
+// clients have none left then.
 func (op *Operator) connectionRevoke(ctx context.Context, in ConnectionArgs) (any, error) {
 	o, err := op.App.Orgs.Find(ctx, in.Org)
 	if err != nil {

@@ -51,6 +51,14 @@ func connectionRevoke(org, connection, credential string) []string {
 	return []string{"connection", "revoke", "--org", org, "--connection", connection, "--credential", credential, "--json"}
 }
 
+func clientCreate(org, connection, name string) []string {
+	return []string{"client", "create", "--org", org, "--connection", connection, "--name", name, "--json"}
+}
+
+func clientRevoke(org, client string) []string {
+	return []string{"client", "revoke", "--org", org, "--client", client, "--all", "--json"}
+}
+
 // suppressMail is the flag of connectionCreate that keeps welcome mails back.
 const suppressMail = "--no-welcome"
 
@@ -64,6 +72,9 @@ type created struct {
 	Credential string `json:"credential"`
 	Token      string `json:"token"`
 	SignIn     string `json:"signIn"` // the address at which the organization's people sign in
+	Client     string `json:"client"` // of OAuth, and its secret
+	Secret     string `json:"secret"`
+	TokenURL   string `json:"tokenUrl"`
 }
 
 // fields names the inputs of the pages' forms by what they take.

@@ -1,8 +1,10 @@
 package e2e
 
 import (
+	"encoding/base64"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -159,18 +161,69 @@ func (s *site) wrongCredentials(t *testing.T) map[string]*client {
 		return nil
 	})
 	session := s.admin(t).cookie(t, sessionCookie)
+	oauth, directory := s.organization(t, "oauth")
+	directory.get(t, "/Users")
+	ended := s.create(t, clientCreate(oauth.Org, oauth.Connection, "ended"))
+	access := ended.token(t).want(t, 200).text("access_token")
+	s.client(access).get(t, "/Users")
+	s.run(t, clientRevoke(oauth.Org, ended.Client))
+	standing := s.create(t, clientCreate(oauth.Org, oauth.Connection, "standing"))
 	return map[string]*client{
-		"revoked":           revoked,
-		"expired":           expired,
-		"none":              {base: s.SCIM},
-		"of another form":   s.client("Bearer"),
-		"too long":          s.client(strings.Repeat("x", 5000)),
-		"cut":               s.client(s.Token[:len(s.Token)-1]),
-		"one more letter":   s.client(s.Token + "x"),
-		"in another case":   s.client(swapCase(s.Token)),
-		"a portal session":  {base: s.SCIM, headers: []string{"Cookie", sessionCookie + "=" + session}},
-		"a session's id":    s.client(session),
-		"a connection's id": s.client(gone.Connection),
+		"an access token of a client that ended": s.client(access),
+		"a client's secret":                      s.client(standing.Secret),
+		"a client's id":                          s.client(standing.Client),
+		"a client's secret as Basic":             {base: s.SCIM, headers: []string{"Authorization", "Basic " + base64.StdEncoding.EncodeToString([]byte(standing.Client+":"+standing.Secret))}},
+		"revoked":                                revoked,
+		"expired":                                expired,
+		"none":                                   {base: s.SCIM},
+		"of another form":                        s.client("Bearer"),
+		"too long":                               s.client(strings.Repeat("x", 5000)),
+		"cut":                                    s.client(s.Token[:len(s.Token)-1]),
+		"one more letter":                        s.client(s.Token + "x"),
+		"in another case":                        s.client(swapCase(s.Token)),
+		"a portal session":                       {base: s.SCIM, headers: []string{"Cookie", sessionCookie + "=" + session}},
+		"a session's id":                         s.client(session),
+		"a connection's id":                      s.client(gone.Connection),
+	}
+}
+
+// token asks for an access token by the client's secret.
+func (c created) token(t testing.TB) answer {
+	t.Helper()
+	form := url.Values{"grant_type": {"client_credentials"}, "client_id": {c.Client}, "client_secret": {c.Secret}}
+	return (&client{}).send(t, "POST", c.TokenURL, form.Encode(), "Content-Type", "application/x-www-form-urlencoded")
+}
+
+// TestAccessTokensAreTheirConnections: a token of one organization's client is
+// that connection's, there and nowhere else, and the token endpoint takes no
+// other kind of secret.
+func TestAccessTokensAreTheirConnections(t *testing.T) {
+	s := start(t, options{})
+	victims, victim := s.organization(t, "victims")
+	id := victim.user(t, "victim@corp.test")
+	strangers, _ := s.organization(t, "strangers")
+	made := s.create(t, clientCreate(strangers.Org, strangers.Connection, "stranger"))
+	c := s.client(made.token(t).want(t, 200).text("access_token"))
+	c.user(t, "own@corp.test")
+	if theirs, nobodys := c.send(t, "GET", "/Users/"+id, nil), c.send(t, "GET", "/Users/"+id[:9]+strings.Repeat("0", 17), nil); same(theirs, nobodys, id, id[:9]+strings.Repeat("0", 17)) != "" || theirs.status != 404 {
+		t.Errorf("another organization's access token gets %d %s", theirs.status, theirs.body)
+	}
+	session := s.admin(t).cookie(t, sessionCookie)
+	for name, wrong := range map[string]created{
+		"a static token":                {Client: made.Client, Secret: victims.Token},
+		"another organization's client": {Client: s.create(t, clientCreate(victims.Org, victims.Connection, "own")).Client, Secret: made.Secret},
+		"a portal session":              {Client: made.Client, Secret: session},
+		"an access token":               {Client: made.Client, Secret: c.token},
+	} {
+		wrong.TokenURL = made.TokenURL
+		never := created{Client: "0123456789abcdefghjk", Secret: "never-was", TokenURL: made.TokenURL}
+		a := wrong.token(t).want(t, 401)
+		if d := same(a, never.token(t), wrong.Client, never.Client); d != "" {
+			t.Errorf("%s at the token endpoint differs from a client that never was: %s", name, d)
+		}
+	}
+	if a := (&client{}).send(t, "POST", made.TokenURL, "grant_type=client_credentials", "Content-Type", "application/x-www-form-urlencoded", "Cookie", sessionCookie+"="+session); a.status != 401 {
+		t.Errorf("a portal session at the token endpoint = %d, want 401", a.status)
 	}
 }
 

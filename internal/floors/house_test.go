@@ -10,6 +10,7 @@ var house = []place{
 	{path: "internal/scim/schema", floor: ground},
 	{path: "internal/scim/filter", floor: ground},
 	{path: "internal/scim/patch", floor: ground},
+	{path: "internal/jwt", floor: ground},
 
 	{path: "internal/table", floor: ports},
 	{path: "internal/table/record", floor: ports},
@@ -38,8 +39,10 @@ var house = []place{
 	{path: "internal/aws/ses", floor: adapters, modules: []string{"golang.org/x/net/idna", "github.com/aws/aws-sdk-go-v2", "github.com/aws/smithy-go", "github.com/aws/aws-lambda-go/events"}},
 	{path: "internal/aws/secrets", floor: adapters, modules: []string{"github.com/aws/aws-sdk-go-v2/aws"}},
 	{path: "internal/aws/lambdahttp", floor: adapters, modules: []string{"github.com/aws/aws-lambda-go"}},
+	{path: "internal/egress", floor: adapters},
 	{path: "internal/web/scimhttp", floor: adapters},
 	{path: "internal/web/portal", floor: adapters},
+	{path: "internal/web/oauth", floor: adapters},
 
 	{path: "internal/app", floor: faces},
 
@@ -75,6 +78,7 @@ var inTests = []string{
 	"github.com/jhillyerd/enmime/v2",
 	"github.com/rogpeppe/go-internal",
 	"go.uber.org/goleak",
+	"golang.org/x/net/dns/dnsmessage",
 	"golang.org/x/net/html",
 	"pgregory.net/rapid",
 }

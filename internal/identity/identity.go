@@ -26,6 +26,8 @@ type (
 	Group string
 	// Credential names a connection's credential, not its secret: 10 characters.
 	Credential string
+	// Client names an OAuth client, which is no secret: 20 characters.
+	Client string
 	// Event names an event: 26 characters that sort by time of minting.
 	Event string
 	// Message names a mail in the outbox: 26 characters.
@@ -40,6 +42,7 @@ const (
 	orgLen        = 12
 	connectionLen = 5
 	memberLen     = 26
+	clientLen     = 20
 	bucketLen     = 4
 )
 
@@ -64,6 +67,10 @@ func MintGroup(c Connection) Group { return Group(mint(c)) }
 
 // MintCredential returns a new credential's id.
 func MintCredential() Credential { return Credential(random(10)) }
+
+// MintClient returns a new OAuth client's id: 100 random bits, since it is looked
+// up before an organization is known.
+func MintClient() Client { return Client(random(clientLen)) }
 
 // mint joins the connection, four hexadecimal digits that spread and count
 // (see roster's counters), and 17 characters more: 101 random bits.
@@ -147,6 +154,11 @@ func ParseGroup(s string) (Group, bool) { return Group(s), memberForm(s) }
 // ParseCredential returns s as a credential's id, false if it has not the form of one.
 func ParseCredential(s string) (Credential, bool) {
 	return Credential(s), len(s) == 10 && wellFormed(s)
+}
+
+// ParseClient returns s as an OAuth client's id, false if it has not the form of one.
+func ParseClient(s string) (Client, bool) {
+	return Client(s), len(s) == clientLen && wellFormed(s)
 }
 
 // Connection returns the connection that brought the user.

@@ -9,14 +9,16 @@ import (
 	"strings"
 	"time"
 
+	"gatehouse/internal/egress"
 	"gatehouse/internal/identity"
 	"gatehouse/internal/local/maildir"
 	"gatehouse/internal/mail"
+	"gatehouse/internal/web/oauth"
 	"gatehouse/internal/web/portal"
 	"gatehouse/internal/web/scimhttp"
 )
 
-// pages puts SCIM and the portal behind one listener.
+// pages puts SCIM, the token endpoint and the portal behind one listener.
 func (h *home) pages(addr net.Addr, client string) (http.Handler, error) {
 	c := portal.Config{
 		URL: h.app.URL, Table: h.app.Table, Orgs: h.app.Orgs, Account: h.app.Accounts, Courier: h.app.Courier,
@@ -35,13 +37,17 @@ func (h *home) pages(addr net.Addr, client string) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
+	// Without a header of a proxy's ClientIn takes the peer.
+	granting := oauth.New(oauth.Config{URL: h.app.URL, Orgs: h.app.Orgs, Table: h.app.Table, Key: h.app.Key, Fetch: egress.New(),
+		Now: h.app.Now, Log: h.log, Client: portal.ClientIn(client)})
+	pages := granting.Before(people)
 	directories := scimhttp.New(scimhttp.Config{URL: h.app.URL, Orgs: h.app.Orgs, Provision: h.app.Provision, Log: h.log, Now: time.Now})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if ofSCIM(r.URL.Path) {
 			directories.ServeHTTP(w, r)
 			return
 		}
-		people.ServeHTTP(w, r)
+		pages.ServeHTTP(w, r)
 	}), nil
 }
 

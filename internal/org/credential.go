@@ -25,10 +25,15 @@ const useGrain = 5 * time.Minute
 // tokenPrefix lets scanners of source code recognise a leaked secret.
 const tokenPrefix = "ghsc_"
 
-// Credential is what is known of a secret: everything but the secret.
+// Credential is what is known of one way to prove that one speaks for a
+// connection: a static token, or an OAuth client's secret, or the trust in
+// another issuer's word for the client. Of secrets it holds everything but the
+// secret.
 type Credential struct {
 	ID       identity.Credential `json:"id"`
-	Hash     string              `json:"hash"`
+	Hash     string              `json:"hash,omitempty"`   // of the secret; a trust has none
+	Client   identity.Client     `json:"client,omitempty"` // empty for a static token
+	Trust    *Trust              `json:"trust,omitempty"`
 	Created  time.Time           `json:"created"`
 	Expires  time.Time           `json:"expires,omitzero"`
 	Revoked  time.Time           `json:"revoked,omitzero"`
@@ -40,7 +45,15 @@ func (c Credential) Good(now time.Time) bool {
 	return c.Revoked.IsZero() && (c.Expires.IsZero() || now.Before(c.Expires))
 }
 
-// holder is what TOK#<sha256> says.
+// Static reports whether the credential is a static token.
+func (c Credential) Static() bool { return c.Client == "" }
+
+// like reports whether both are of one sort, of which so many are good at once.
+func (c Credential) like(other Credential) bool {
+	return c.Client == other.Client && (c.Trust == nil) == (other.Trust == nil)
+}
+
+// holder is what TOK#<sha256> and ACC#<sha256> say.
 type holder struct {
 	Org        identity.Org        `json:"o"`
 	Connection identity.Connection `json:"c"`
@@ -70,40 +83,85 @@ func (s *Store) Issue(ctx context.Context, o *Org, id identity.Connection, lifet
 		return "", Credential{}, err
 	}
 	token := tokenPrefix + secret.Token()
+	c, err := s.add(ctx, o, id, Credential{Hash: secret.Hash(token)}, lifetime, kind{
+		limit: MaxCredentials,
+		owner: func() (table.Item, error) {
+			items, err := s.table.Get(ctx, connectionKey(o, id))
+			if err == nil && len(items) == 0 {
+				err = notFound("connection")
+			}
+			if err != nil {
+				return table.Item{}, fmt.Errorf("read connection: %w", err)
+			}
+			return items[0], nil
+		},
+		with: func(c Credential) []table.Write {
+			return []table.Write{table.Create(tokenKey(c.Hash), encode(holder{Org: o.ID, Connection: id, Credential: c.ID, Expires: c.Expires}))}
+		},
+	})
+	if err != nil {
+		return "", Credential{}, err
+	}
+	return token, c, nil
+}
+
+// kind is what is particular to a sort of credentials.
+type kind struct {
+	limit int
+	// owner is whose credentials of the sort are, as read; it refuses one that may
+	// have no more.
+	owner func() (table.Item, error)
+	// full refuses one more than the limit; nil: the oldest ends.
+	full error
+	// with is what is written besides; may be nil.
+	with func(Credential) []table.Write
+}
+
+// add stores a credential beside the connection's others. Of those of its sort
+// the newest limit stay good; older ones are revoked in the same commit. The
+// owner is written anew as it was: of several who add at once, each reads what
+// the one before has added.
+func (s *Store) add(ctx context.Context, o *Org, id identity.Connection, c Credential, lifetime time.Duration, of kind) (Credential, error) {
 	now := s.now().UTC().Truncate(time.Millisecond)
 	for {
+		owner, err := of.owner()
+		if err != nil {
+			return Credential{}, err
+		}
 		all, items, err := s.credentials(ctx, o, id)
 		if err != nil {
-			return "", Credential{}, err
+			return Credential{}, err
 		}
 		// Later than the newest there is, also within one millisecond or under a
 		// clock that went back: which are the newest must never be a tie.
-		created := now
+		c.Created = now
 		if n := len(all); n > 0 && !all[n-1].Created.Before(now) {
-			created = all[n-1].Created.Add(time.Millisecond)
+			c.Created = all[n-1].Created.Add(time.Millisecond)
 		}
-		c := Credential{ID: identity.MintCredential(), Hash: secret.Hash(token), Created: created}
-		h := holder{Org: o.ID, Connection: id, Credential: c.ID}
+		c.ID = identity.MintCredential()
 		if lifetime > 0 {
 			c.Expires = now.Add(lifetime)
-			h.Expires = c.Expires
 		}
-		writes := []table.Write{
-			table.Create(credentialKey(o, id, c.ID), encode(c)),
-			table.Create(tokenKey(c.Hash), encode(h)),
+		writes := []table.Write{table.Replace(owner, owner.Data), table.Create(credentialKey(o, id, c.ID), encode(c))}
+		if of.with != nil {
+			writes = append(writes, of.with(c)...)
 		}
 		good := 1
 		for i := len(all) - 1; i >= 0; i-- {
-			if !all[i].Good(now) {
+			if !all[i].Good(now) || !all[i].like(c) {
 				continue
 			}
-			if good++; good > MaxCredentials {
-				w, err := s.revocation(ctx, all[i], items[i], now)
-				if err != nil {
-					return "", Credential{}, err
-				}
-				writes = append(writes, w...)
+			if good++; good <= of.limit {
+				continue
 			}
+			if of.full != nil {
+				return Credential{}, of.full
+			}
+			w, err := s.revocation(ctx, all[i], items[i], now)
+			if err != nil {
+				return Credential{}, err
+			}
+			writes = append(writes, w...)
 		}
 		_, err = s.table.Commit(ctx, writes...)
 		s.cache.forget(o.ID, id) // also where the answer was lost: it may have happened
@@ -111,9 +169,9 @@ func (s *Store) Issue(ctx context.Context, o *Org, id identity.Connection, lifet
 			continue // another rotation, or a last use, came between
 		}
 		if err != nil {
-			return "", Credential{}, fmt.Errorf("issue credential: %w", err)
+			return Credential{}, fmt.Errorf("issue credential: %w", err)
 		}
-		return token, c, nil
+		return c, nil
 	}
 }
 
@@ -157,6 +215,10 @@ func (s *Store) Revoke(ctx context.Context, o *Org, id identity.Connection, k id
 // revocation is the writes that end a credential: its secret is forgotten, its
 // record stays for the admins.
 func (s *Store) revocation(ctx context.Context, c Credential, it table.Item, now time.Time) ([]table.Write, error) {
+	if !c.Static() { // its secret is not looked up by hash, and access tokens look here
+		c.Revoked = now
+		return []table.Write{table.Replace(it, encode(c))}, nil
+	}
 	tok, err := s.table.Get(ctx, tokenKey(c.Hash))
 	if err != nil {
 		return nil, fmt.Errorf("read credential: %w", err)
@@ -214,11 +276,18 @@ func (b *byAge) Swap(i, j int) {
 // malformed, unknown, revoked and expired look alike.
 var errUnauthorized = &fault.Error{Kind: fault.Unauthorized, Msg: "The credential is missing or not valid."}
 
-// Authenticate returns whom the secret speaks for. The look-up goes by hash, so
-// its time tells nothing of the secrets that are stored. Every refusal is the
+// Authenticate returns whom a static token or an access token speaks for. The
+// look-up goes by hash, so its time tells nothing of the secrets that are stored.
+// An access token is as good as the credential that it was granted for. Every refusal is the
 // same Unauthorized.
 func (s *Store) Authenticate(ctx context.Context, token string) (Access, error) {
-	if len(token) < 20 || len(token) > 200 || !strings.HasPrefix(token, tokenPrefix) {
+	key := tokenKey
+	switch {
+	case len(token) < 20 || len(token) > 200:
+		return Access{}, errUnauthorized
+	case strings.HasPrefix(token, accessPrefix):
+		key = accessKey
+	case !strings.HasPrefix(token, tokenPrefix):
 		return Access{}, errUnauthorized
 	}
 	hash := secret.Hash(token)
@@ -230,7 +299,7 @@ func (s *Store) Authenticate(ctx context.Context, token string) (Access, error) 
 		return a, nil
 	}
 	generation := s.cache.generation()
-	items, err := s.table.Get(ctx, tokenKey(hash))
+	items, err := s.table.Get(ctx, key(hash))
 	if err != nil {
 		return Access{}, fmt.Errorf("look up a credential: %w", err)
 	}
@@ -241,7 +310,7 @@ func (s *Store) Authenticate(ctx context.Context, token string) (Access, error) 
 	if err := decode(items[0], &h); err != nil {
 		return Access{}, err
 	}
-	if !h.Expires.IsZero() && !now.Before(h.Expires) {
+	if !h.Expires.IsZero() && !now.Before(h.Expires) || h.Expires.IsZero() && strings.HasPrefix(token, accessPrefix) {
 		return Access{}, errUnauthorized
 	}
 	o := &Org{ID: h.Org}

@@ -33,6 +33,9 @@ import (
 //	O#<org>         R#<connection>   by which rules its messages were bent, how often (coercion.go)
 //	O#<org>#RL#<connection>  <window>   requests of ten seconds, counted; gone with it (rate.go)
 //	TOK#<sha256>    #                whose a secret is; looked up before an organization is known
+//	O#<org>         A#<connection>#<client>       an OAuth client; its secrets and trusts are credentials
+//	CLI#<client>    #                whose an OAuth client is; looked up before an organization is known
+//	ACC#<sha256>    #                whose an access token is, for an hour
 const (
 	partOrgs = "ORGS"
 	sortSelf = "#"

@@ -94,7 +94,11 @@ func (h *Handler) config(plain bool) value.Value {
 			value.M("name", value.Str("Bearer token")),
 			value.M("description", value.Str("A credential of the connection, sent as Authorization: Bearer.")),
 			value.M("specUri", value.Str("https://www.rfc-editor.org/info/rfc6750")),
-			value.M("primary", value.Boolean(true))))),
+			value.M("primary", value.Boolean(true))), value.Obj(
+			value.M("type", value.Str("oauth2")),
+			value.M("name", value.Str("OAuth 2.0 client credentials")),
+			value.M("description", value.Str("An access token, granted to a client of the connection at "+h.URL+"/oauth/token.")),
+			value.M("specUri", value.Str("https://www.rfc-editor.org/info/rfc6749"))))),
 		value.M("meta", value.Obj(
 			value.M("resourceType", value.Str("ServiceProviderConfig")),
 			value.M("location", value.Str(h.base+"/ServiceProviderConfig")))))

@@ -19,9 +19,12 @@ func TestDiscovery(t *testing.T) {
 		is("patch.supported", "true").is("bulk.supported", "true").is("bulk.maxOperations", "1000").is("bulk.maxPayloadSize", "1048576").
 		is("filter.supported", "true").is("filter.maxResults", "500").is("changePassword.supported", "false").is("sort.supported", "true").is("etag.supported", "true").
 		is("meta.resourceType", `"ServiceProviderConfig"`).is("meta.location", strconv.Quote(base+"/ServiceProviderConfig"))
-	for _, part := range []string{"type", "name", "description"} {
-		if c.text("authenticationSchemes.0."+part) == "" {
-			t.Errorf("authenticationSchemes has no %s", part)
+	for i, scheme := range []string{"oauthbearertoken", "oauth2"} {
+		c.is("authenticationSchemes."+strconv.Itoa(i)+".type", strconv.Quote(scheme))
+		for _, part := range []string{"type", "name", "description"} {
+			if c.text("authenticationSchemes."+strconv.Itoa(i)+"."+part) == "" {
+				t.Errorf("the authentication scheme %s has no %s", scheme, part)
+			}
 		}
 	}
 

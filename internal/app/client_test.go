@@ -1,0 +1,98 @@
+package app_test
+
+import (
+	"testing"
+	"time"
+
+	"gatehouse/internal/app"
+	"gatehouse/internal/fault"
+)
+
+func TestClients(t *testing.T) {
+	w := newWorld(t, nil)
+	op := &app.Operator{App: w.app}
+	must := func(name string, args any) map[string]any {
+		t.Helper()
+		out, err := do(t, op, name, args)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		return out
+	}
+	must("org create", app.OrgCreate{Name: "Acme"})
+	must("org create", app.OrgCreate{Name: "Other"})
+	conn := must("connection create", app.ConnectionCreate{Org: "acme", Name: "Entra"})["connection"].(string)
+	c := must("client create", app.ClientCreate{Org: "acme", Connection: conn, Name: "Provisioning", Expires: "8760h"})
+	id := c["client"].(string)
+	if c["tokenUrl"] != "https://gatehouse.test/oauth/token" || c["scim"] != "https://gatehouse.test/scim/v2" || c["connection"] != conn || c["secret"] == nil {
+		t.Errorf("client create answers %v", c)
+	}
+	if end, err := time.Parse(time.RFC3339, c["expires"].(string)); err != nil || end.Sub(w.app.Now()) > 8760*time.Hour || end.Sub(w.app.Now()) < 8759*time.Hour {
+		t.Errorf("the secret expires %v, %v; want in 8760 hours", end, err)
+	}
+	bare := must("client create", app.ClientCreate{Org: "acme", Connection: conn, Name: "Federated", NoSecret: true})
+	if bare["secret"] != nil || bare["credential"] != nil || bare["client"] == "" {
+		t.Errorf("client create without a secret answers %v", bare)
+	}
+	trust := must("client trust", app.ClientTrust{Org: "acme", Client: id, Issuer: "https://login.example.com/t/v2.0", Subject: "s"})
+	if trust["credential"] == "" || trust["secret"] != nil || trust["tokenUrl"] != c["tokenUrl"] {
+		t.Errorf("client trust answers %v", trust)
+	}
+
+	// proves reports whether the client has a good credential of the id.
+	credentials := func() map[string]bool {
+		good := map[string]bool{}
+		for _, v := range must("client list", app.ClientArgs{Org: "acme"})["list"].([]any) {
+			for _, k := range v.(map[string]any)["credentials"].([]any) {
+				k := k.(map[string]any)
+				good[k["id"].(string)] = k["revoked"] == nil
+				if tr, ok := k["trust"].(map[string]any); ok && tr["audiences"].([]any)[0] != "https://gatehouse.test/oauth/token" {
+					t.Errorf("a trust without an audience is for %v, want the token URL", tr["audiences"])
+				}
+			}
+		}
+		return good
+	}
+	secret, word := c["credential"].(string), trust["credential"].(string)
+	if g := credentials(); len(g) != 2 || !g[secret] || !g[word] {
+		t.Errorf("the credentials are %v", g)
+	}
+	for _, k := range must("connection list", app.ConnectionArgs{Org: "acme"})["list"].([]any)[0].(map[string]any)["credentials"].([]any) {
+		if k := k.(map[string]any)["id"]; k == secret || k == word {
+			t.Errorf("connection list shows %v of an OAuth client among the tokens", k)
+		}
+	}
+
+	for name, args := range map[string]struct {
+		command string
+		args    any
+		kind    fault.Kind
+	}{
+		"another organization's":          {"client rotate", app.ClientArgs{Org: "other", Client: id}, fault.NotFound},
+		"another organization's, to end":  {"client revoke", app.ClientArgs{Org: "other", Client: id}, fault.NotFound},
+		"another client's secret, to end": {"client revoke", app.ClientArgs{Org: "acme", Client: bare["client"].(string), Credential: secret}, fault.NotFound},
+		"no client":                       {"client trust", app.ClientTrust{Org: "acme", Client: "x", Issuer: "https://i.example", Subject: "s"}, fault.NotFound},
+		"four years":                      {"client rotate", app.ClientArgs{Org: "acme", Client: id, Expires: "35040h"}, fault.Invalid},
+		"four years at first":             {"client create", app.ClientCreate{Org: "acme", Connection: conn, Name: "x", Expires: "35040h"}, fault.Invalid},
+		"no lifetime":                     {"client create", app.ClientCreate{Org: "acme", Connection: conn, Name: "x", Expires: "soon"}, fault.Invalid},
+		"no connection":                   {"client create", app.ClientCreate{Org: "acme", Connection: "00000", Name: "x"}, fault.NotFound},
+	} {
+		if _, err := do(t, op, args.command, args.args); !fault.Is(err, args.kind) {
+			t.Errorf("%s: %v, want %v", name, err, args.kind)
+		}
+	}
+	if n := len(must("client list", app.ClientArgs{Org: "acme"})["list"].([]any)); n != 2 {
+		t.Errorf("there are %d clients, want two: what is refused makes none", n)
+	}
+
+	second := must("client rotate", app.ClientArgs{Org: "acme", Client: id})["credential"].(string)
+	must("client revoke", app.ClientArgs{Org: "acme", Client: id, Credential: secret})
+	if g := credentials(); g[secret] || !g[second] || !g[word] {
+		t.Errorf("after one secret ended the credentials are %v", g)
+	}
+	// Every credential of the connection is also its clients'.
+	must("connection revoke", app.ConnectionArgs{Org: "acme", Connection: conn})
+	if g := credentials(); g[second] || g[word] {
+		t.Errorf("after all of the connection's credentials ended the clients' are %v", g)
+	}
+}

@@ -1,0 +1,203 @@
+package org
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"gatehouse/internal/fault"
+	"gatehouse/internal/identity"
+	"gatehouse/internal/secret"
+	"gatehouse/internal/table"
+)
+
+// Of an OAuth client so many secrets are good at once, so that each place that
+// holds one can be changed in its own time; and so many trusts.
+const (
+	MaxSecrets = 3
+	MaxTrusts  = 5
+)
+
+// Lifetimes of a client's secret. Identity providers' galleries want secrets
+// that end, after one to three years.
+const (
+	SecretLife    = 2 * 365 * 24 * time.Hour
+	MaxSecretLife = 3 * 366 * 24 * time.Hour
+)
+
+// secretPrefix lets scanners of source code recognise a leaked secret.
+const secretPrefix = "ghcs_"
+
+// Client is an OAuth client (RFC 6749 §2) of one connection: who asks for access
+// tokens. Its id is no secret; what it proves itself by are credentials of the
+// connection that name it.
+type Client struct {
+	ID         identity.Client     `json:"id"`
+	Connection identity.Connection `json:"connection"`
+	Name       string              `json:"name"`
+	Created    time.Time           `json:"created"`
+	Revoked    time.Time           `json:"revoked,omitzero"`
+}
+
+func clientKey(o *Org, c identity.Connection, id identity.Client) table.Key {
+	return table.Key{Part: o.Part(), Sort: "A#" + string(c) + "#" + string(id)}
+}
+
+func clientOwnerKey(id identity.Client) table.Key {
+	return table.Key{Part: "CLI#" + string(id), Sort: sortSelf}
+}
+
+// CreateClient makes a client of the connection that has no credential yet.
+func (s *Store) CreateClient(ctx context.Context, o *Org, id identity.Connection, name string) (Client, error) {
+	if _, err := s.Connection(ctx, o, id); err != nil {
+		return Client{}, err
+	}
+	name, err := label("OAuth client", name)
+	if err != nil {
+		return Client{}, err
+	}
+	c := Client{ID: identity.MintClient(), Connection: id, Name: name, Created: s.now().UTC().Truncate(time.Millisecond)}
+	_, err = s.table.Commit(ctx,
+		table.Create(clientKey(o, id, c.ID), encode(c)),
+		table.Create(clientOwnerKey(c.ID), encode(holder{Org: o.ID, Connection: id})))
+	if err != nil {
+		return Client{}, fmt.Errorf("create OAuth client: %w", err)
+	}
+	return c, nil
+}
+
+// Client returns the organization's client with the id, ended or not.
+func (s *Store) Client(ctx context.Context, o *Org, id identity.Client) (Client, error) {
+	c, _, err := s.client(ctx, o, id)
+	return c, err
+}
+
+func (s *Store) client(ctx context.Context, o *Org, id identity.Client) (Client, table.Item, error) {
+	if _, ok := identity.ParseClient(string(id)); !ok {
+		return Client{}, table.Item{}, notFound("OAuth client")
+	}
+	// Few there are, and the connection is in the key: that of an ended client is
+	// nowhere else.
+	for it, err := range s.table.Query(ctx, o.Part(), table.Range{Prefix: "A#"}) {
+		var c Client
+		if err == nil {
+			err = decode(it, &c)
+		}
+		if err != nil {
+			return Client{}, table.Item{}, fmt.Errorf("read OAuth client: %w", err)
+		}
+		if c.ID == id {
+			return c, it, nil
+		}
+	}
+	return Client{}, table.Item{}, notFound("OAuth client")
+}
+
+// Clients returns the organization's clients in the order of connections and
+// ids, ended ones among them.
+func (s *Store) Clients(ctx context.Context, o *Org) ([]Client, error) {
+	var out []Client
+	for it, err := range s.table.Query(ctx, o.Part(), table.Range{Prefix: "A#"}) {
+		var c Client
+		if err == nil {
+			err = decode(it, &c)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("list OAuth clients: %w", err)
+		}
+		out = append(out, c)
+	}
+	return out, nil
+}
+
+// standing reads the client as the owner of new credentials. They are written
+// over it as it was read, so that of a new secret and the client's end one comes
+// first.
+func (s *Store) standing(ctx context.Context, o *Org, id identity.Client) func() (table.Item, error) {
+	return func() (table.Item, error) {
+		c, it, err := s.client(ctx, o, id)
+		if err == nil && !c.Revoked.IsZero() {
+			err = fault.New(fault.Conflict, "", "The OAuth client has ended. Make another.")
+		}
+		return it, err
+	}
+}
+
+// IssueSecret mints a secret of the client and returns it, which is shown this
+// once. The newest MaxSecrets stay good. A lifetime of zero is SecretLife; the
+// longest is MaxSecretLife.
+func (s *Store) IssueSecret(ctx context.Context, o *Org, c Client, lifetime time.Duration) (string, Credential, error) {
+	if lifetime == 0 {
+		lifetime = SecretLife
+	}
+	if lifetime < 0 || lifetime > MaxSecretLife {
+		return "", Credential{}, fault.New(fault.Invalid, "", "A client's secret is good for three years at most: %dh.", int(MaxSecretLife/time.Hour))
+	}
+	text := secretPrefix + secret.Token()
+	cred, err := s.add(ctx, o, c.Connection, Credential{Client: c.ID, Hash: secret.Hash(text)}, lifetime, kind{limit: MaxSecrets, owner: s.standing(ctx, o, c.ID)})
+	if err != nil {
+		return "", Credential{}, err
+	}
+	return text, cred, nil
+}
+
+// AddTrust lets the client prove itself by assertions of another issuer (RFC
+// 7523 §2.2). Unlike secrets, an older trust is never ended by a newer one.
+func (s *Store) AddTrust(ctx context.Context, o *Org, c Client, t Trust) (Credential, error) {
+	t, err := t.check(c.ID)
+	if err != nil {
+		return Credential{}, err
+	}
+	return s.add(ctx, o, c.Connection, Credential{Client: c.ID, Trust: &t}, 0, kind{
+		limit: MaxTrusts, owner: s.standing(ctx, o, c.ID),
+		full: fault.New(fault.Conflict, "", "The OAuth client trusts %d issuers already. Revoke one first.", MaxTrusts),
+	})
+}
+
+// RevokeClient ends the client, its secrets and trusts, and with them its access
+// tokens: at once for this store, within its cache's time for others.
+func (s *Store) RevokeClient(ctx context.Context, o *Org, id identity.Client) error {
+	for {
+		c, it, err := s.client(ctx, o, id)
+		if err != nil {
+			return err
+		}
+		if !c.Revoked.IsZero() {
+			s.cache.forget(o.ID, c.Connection) // revoked elsewhere, perhaps
+			return nil
+		}
+		now := s.now().UTC().Truncate(time.Millisecond)
+		c.Revoked = now
+		writes := []table.Write{table.Replace(it, encode(c))}
+		owner, err := s.table.Get(ctx, clientOwnerKey(id))
+		if err != nil {
+			return fmt.Errorf("revoke OAuth client: %w", err)
+		}
+		for _, w := range owner {
+			writes = append(writes, table.Delete(w))
+		}
+		all, items, err := s.credentials(ctx, o, c.Connection)
+		if err != nil {
+			return err
+		}
+		for i, have := range all {
+			if have.Client != id || !have.Good(now) {
+				continue // of the good there are MaxSecrets and MaxTrusts
+			}
+			w, err := s.revocation(ctx, have, items[i], now)
+			if err != nil {
+				return err
+			}
+			writes = append(writes, w...)
+		}
+		_, err = s.table.Commit(ctx, writes...)
+		s.cache.forget(o.ID, c.Connection) // also where the answer was lost: it may have happened
+		if table.Conflicts(err) {
+			continue // a secret was issued, or used, between
+		}
+		if err != nil {
+			return fmt.Errorf("revoke OAuth client: %w", err)
+		}
+		return nil
+	}
+}

@@ -1,0 +1,405 @@
+package org_test
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"gatehouse/internal/fault"
+	"gatehouse/internal/identity"
+	"gatehouse/internal/org"
+	"gatehouse/internal/secret"
+	"gatehouse/internal/table"
+	"gatehouse/internal/table/ledger"
+)
+
+func (w *world) client(o *org.Org, c identity.Connection) org.Client {
+	w.t.Helper()
+	client, err := w.orgs.CreateClient(w.t.Context(), o, c, "Provisioning")
+	if err != nil {
+		w.t.Fatalf("CreateClient: %v", err)
+	}
+	return client
+}
+
+func (w *world) secret(o *org.Org, c org.Client, life time.Duration) (string, org.Credential) {
+	w.t.Helper()
+	text, cred, err := w.orgs.IssueSecret(w.t.Context(), o, c, life)
+	if err != nil {
+		w.t.Fatalf("IssueSecret: %v", err)
+	}
+	return text, cred
+}
+
+// proves reports whether the secret is good for the client.
+func (w *world) proves(c org.Client, text string) bool {
+	w.t.Helper()
+	a, err := w.orgs.Applicant(w.t.Context(), string(c.ID))
+	if err != nil {
+		w.t.Fatalf("Applicant: %v", err)
+	}
+	_, ok := a.Secret(text)
+	return ok
+}
+
+// token grants one by the secret.
+func (w *world) token(c org.Client, text string) string {
+	w.t.Helper()
+	a, err := w.orgs.Applicant(w.t.Context(), string(c.ID))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	cred, ok := a.Secret(text)
+	if !ok {
+		w.t.Fatal("the secret proves nothing")
+	}
+	token, life, err := w.orgs.Grant(w.t.Context(), a, cred)
+	if err != nil || life <= 0 || life > org.AccessLife {
+		w.t.Fatalf("Grant = %v, %v", life, err)
+	}
+	return token
+}
+
+func TestSecretsOfAClient(t *testing.T) {
+	w := newWorld(t)
+	o, c := w.connection()
+	client, other := w.client(o, c.ID), w.client(o, c.ID)
+	static, _ := w.issue(o, c.ID, 0)
+	second, _ := w.issue(o, c.ID, 0)
+	theirs, _ := w.secret(o, other, 0)
+	var texts []string
+	for i := range 5 {
+		text, cred := w.secret(o, client, 0)
+		if !strings.HasPrefix(text, "ghcs_") || len(text) != 48 || !cred.Expires.Equal(w.now().Add(org.SecretLife).Truncate(time.Millisecond)) {
+			t.Errorf("the secret has %d characters and expires %v", len(text), cred.Expires)
+		}
+		texts = append(texts, text)
+		for j, text := range texts {
+			if want := j > i-org.MaxSecrets; w.proves(client, text) != want {
+				t.Errorf("after %d secrets the one numbered %d is good: %v, want %v", i+1, j, !want, want)
+			}
+		}
+	}
+	if !w.good(static) || !w.good(second) || !w.proves(other, theirs) {
+		t.Error("secrets of one client ended static tokens, or another client's secret")
+	}
+	for range org.MaxCredentials {
+		w.issue(o, c.ID, 0)
+	}
+	if w.good(static) || !w.proves(client, texts[4]) {
+		t.Error("rotating static tokens is to end the old ones, and no client's secret")
+	}
+	if w.proves(other, texts[4]) || w.proves(client, theirs) {
+		t.Error("a secret proves another client")
+	}
+	if _, _, err := w.orgs.IssueSecret(t.Context(), o, client, org.MaxSecretLife+time.Hour); !fault.Is(err, fault.Invalid) {
+		t.Errorf("a secret of more than three years: %v", err)
+	}
+	if _, _, err := w.orgs.IssueSecret(t.Context(), o, client, -time.Hour); !fault.Is(err, fault.Invalid) {
+		t.Errorf("a secret that has expired: %v", err)
+	}
+	short, _ := w.secret(o, client, time.Hour)
+	w.pass(time.Hour)
+	if w.proves(client, short) {
+		t.Error("an expired secret is good")
+	}
+}
+
+func TestManySecretsAtOnce(t *testing.T) {
+	w := newWorld(t)
+	o, c := w.connection()
+	client := w.client(o, c.ID)
+	var mu sync.Mutex
+	var texts []string
+	var wait sync.WaitGroup
+	for range 12 {
+		wait.Go(func() {
+			text, _, err := w.orgs.IssueSecret(t.Context(), o, client, 0)
+			if err != nil {
+				t.Errorf("IssueSecret beside others: %v", err)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			texts = append(texts, text)
+		})
+	}
+	wait.Wait()
+	n := 0
+	for _, text := range texts {
+		if w.proves(client, text) {
+			n++
+		}
+	}
+	if n != org.MaxSecrets {
+		t.Errorf("after 12 secrets at once %d are good, want %d", n, org.MaxSecrets)
+	}
+}
+
+func TestTrusts(t *testing.T) {
+	w := newWorld(t)
+	o, c := w.connection()
+	client := w.client(o, c.ID)
+	good := org.Trust{Issuer: "https://login.example.com/t/v2.0", Subject: "s", Audiences: []string{"api://app/.default", "https://x/.default"}}
+	cred, err := w.orgs.AddTrust(t.Context(), o, client, good)
+	if err != nil || !slices.Equal(cred.Trust.Audiences, []string{"api://app", "https://x/.default"}) || cred.Hash != "" {
+		t.Errorf("AddTrust = %+v, %v; want the audience as Entra ID's assertions have it", cred, err)
+	}
+	if good.Audiences[0] != "api://app/.default" {
+		t.Error("the caller's list was changed")
+	}
+	for range org.MaxTrusts - 1 {
+		if _, err := w.orgs.AddTrust(t.Context(), o, client, good); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := w.orgs.AddTrust(t.Context(), o, client, good); !fault.Is(err, fault.Conflict) {
+		t.Errorf("one trust too many: %v, want a conflict", err)
+	}
+	if err := w.orgs.Revoke(t.Context(), o, c.ID, cred.ID); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.orgs.AddTrust(t.Context(), o, client, good); err != nil {
+		t.Errorf("a trust in the place of a revoked one: %v", err)
+	}
+	a, err := w.orgs.Applicant(t.Context(), string(client.ID))
+	if err != nil || len(a.Trusts()) != org.MaxTrusts {
+		t.Errorf("the client has %d trusts, %v", len(a.Trusts()), err)
+	}
+	if _, ok := a.Secret(""); ok {
+		t.Error("a trust, which has no hash, is proved by an empty secret")
+	}
+	for name, edit := range map[string]func(*org.Trust){
+		"no issuer": func(t *org.Trust) { t.Issuer = "" }, "an issuer by http": func(t *org.Trust) { t.Issuer = "http://login.example.com" }, "an issuer that is no address": func(t *org.Trust) { t.Issuer = "Entra" },
+		"an issuer with a user": func(t *org.Trust) { t.Issuer = "https://a:b@login.example.com" }, "no subject": func(t *org.Trust) { t.Subject = "" }, "a subject with a space": func(t *org.Trust) { t.Subject = "a b" },
+		"a long subject": func(t *org.Trust) { t.Subject = strings.Repeat("x", 501) }, "no audience": func(t *org.Trust) { t.Audiences = nil }, "an empty audience": func(t *org.Trust) { t.Audiences = []string{""} },
+		"six audiences": func(t *org.Trust) { t.Audiences = strings.Split("abcdef", "") }, "keys by http": func(t *org.Trust) { t.Keys = "http://login.example.com/keys" }, "keys in a file": func(t *org.Trust) { t.Keys = "file:///etc/passwd" },
+		"its own word without keys": func(t *org.Trust) { t.Issuer = string(client.ID) }, "a line break": func(t *org.Trust) { t.Subject = "a\nb" },
+	} {
+		bad := good
+		edit(&bad)
+		if _, err := w.orgs.AddTrust(t.Context(), o, client, bad); !fault.Is(err, fault.Invalid) {
+			t.Errorf("a trust with %s: %v, want invalid", name, err)
+		}
+	}
+}
+
+func TestTheEndOfAClient(t *testing.T) {
+	w := newWorld(t)
+	o, c := w.connection()
+	client, other := w.client(o, c.ID), w.client(o, c.ID)
+	text, _ := w.secret(o, client, 0)
+	theirs, _ := w.secret(o, other, 0)
+	static, _ := w.issue(o, c.ID, 0)
+	token, another := w.token(client, text), w.token(other, theirs)
+	for _, token := range []string{token, another} {
+		if a, err := w.orgs.Authenticate(t.Context(), token); err != nil || a.Connection.ID != c.ID || a.Org.Digest("k", "x") != o.Digest("k", "x") {
+			t.Fatalf("Authenticate = %+v, %v", a, err)
+		}
+	}
+	for range 2 { // twice is once
+		if err := w.orgs.RevokeClient(t.Context(), o, client.ID); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if w.good(token) || w.proves(client, text) {
+		t.Error("the client's end leaves its token or its secret")
+	}
+	if !w.good(another) || !w.good(static) || !w.proves(other, theirs) {
+		t.Error("the client's end ended others' credentials")
+	}
+	if _, _, err := w.orgs.IssueSecret(t.Context(), o, client, 0); !fault.Is(err, fault.Conflict) {
+		t.Errorf("a secret for an ended client: %v, want a conflict", err)
+	}
+	if _, err := w.orgs.AddTrust(t.Context(), o, client, org.Trust{Issuer: "https://i.example", Subject: "s", Audiences: []string{"a"}}); !fault.Is(err, fault.Conflict) {
+		t.Errorf("a trust for an ended client: %v, want a conflict", err)
+	}
+	all, err := w.orgs.Clients(t.Context(), o)
+	if err != nil || len(all) != 2 {
+		t.Errorf("Clients = %+v, %v; want both, ended or not", all, err)
+	}
+	for _, have := range all {
+		if have.Revoked.IsZero() != (have.ID == other.ID) {
+			t.Errorf("%s was revoked: %v", have.ID, have.Revoked)
+		}
+	}
+}
+
+// Of a secret and the client's end, asked for at once, no secret is left.
+func TestASecretThatRacesWithTheEnd(t *testing.T) {
+	for range 20 {
+		w := newWorld(t)
+		o, c := w.connection()
+		client := w.client(o, c.ID)
+		text, err := "", error(nil)
+		var wait sync.WaitGroup
+		wait.Go(func() { text, _, err = w.orgs.IssueSecret(t.Context(), o, client, 0) })
+		wait.Go(func() {
+			if err := w.orgs.RevokeClient(t.Context(), o, client.ID); err != nil {
+				t.Errorf("RevokeClient: %v", err)
+			}
+		})
+		wait.Wait()
+		if err == nil && w.proves(client, text) {
+			t.Fatal("a secret outlives its client")
+		}
+		all, _ := w.orgs.Credentials(t.Context(), o, c.ID)
+		for _, cred := range all {
+			if cred.Good(w.now()) {
+				t.Fatal("a credential of an ended client is good")
+			}
+		}
+	}
+}
+
+func TestClientsOfAnotherOrganization(t *testing.T) {
+	w := newWorld(t)
+	o, c := w.connection()
+	other := w.create(org.Spec{Name: "Other"})
+	client := w.client(o, c.ID)
+	_, cred := w.secret(o, client, 0)
+	for name, err := range map[string]error{
+		"read":              second(w.orgs.Client(t.Context(), other, client.ID)),
+		"end":               w.orgs.RevokeClient(t.Context(), other, client.ID),
+		"issue a secret":    third(w.orgs.IssueSecret(t.Context(), other, client, 0)),
+		"trust":             second(w.orgs.AddTrust(t.Context(), other, client, org.Trust{Issuer: "https://i.example", Subject: "s", Audiences: []string{"a"}})),
+		"revoke its secret": w.orgs.Revoke(t.Context(), other, c.ID, cred.ID),
+		"make one":          second(w.orgs.CreateClient(t.Context(), other, c.ID, "x")),
+		"what is no id":     second(w.orgs.Client(t.Context(), o, "#")),
+		"nobody's id":       second(w.orgs.Client(t.Context(), o, identity.MintClient())),
+	} {
+		if !fault.Is(err, fault.NotFound) {
+			t.Errorf("%s through another organization: %v, want not found", name, err)
+		}
+	}
+	if _, err := w.orgs.CreateClient(t.Context(), o, c.ID, "a\nb"); !fault.Is(err, fault.Invalid) {
+		t.Errorf("a name with a line break: %v", err)
+	}
+}
+
+// An access token is looked up at the price of a static one: four items, and
+// nothing while it is remembered; and an unknown client costs as many reads as a
+// known one.
+func TestWhatTokensCost(t *testing.T) {
+	w := newWorld(t)
+	o, c := w.connection()
+	client := w.client(o, c.ID)
+	text, _ := w.secret(o, client, 0)
+	static, _ := w.issue(o, c.ID, 0)
+	token := w.token(client, text)
+	w.good(static)
+	w.good(token) // both have recorded their use
+	l := ledger.New(w.mem)
+	orgs := org.New(l, w.key, w.now, time.Minute)
+	spent := func(f func()) ledger.Units {
+		r := l.Do(f)
+		return ledger.Units{Read: r.Read, Write: r.Write}
+	}
+	auth := func(token string) func() {
+		return func() {
+			if _, err := orgs.Authenticate(t.Context(), token); err != nil {
+				t.Errorf("Authenticate: %v", err)
+			}
+		}
+	}
+	one, two := spent(auth(static)), spent(auth(token))
+	if one != two {
+		t.Errorf("an access token costs %+v, a static one %+v", two, one)
+	}
+	if again := spent(auth(token)); again != (ledger.Units{}) {
+		t.Errorf("a token that is remembered costs %+v", again)
+	}
+	ask := func(id string) func() {
+		return func() {
+			a, err := orgs.Applicant(t.Context(), id)
+			if err != nil {
+				t.Errorf("Applicant: %v", err)
+			}
+			a.Secret("x")
+		}
+	}
+	known := spent(ask(string(client.ID)))
+	for _, id := range []string{string(identity.MintClient()), "", "#", strings.Repeat("x", 5000), "\xff", string(o.ID)} {
+		if unknown := spent(ask(id)); unknown != known {
+			t.Errorf("an unknown client costs %+v, a known one %+v", unknown, known)
+		}
+	}
+}
+
+// What stands under a token's key without an end is none of ours.
+func TestAnAccessTokenHasAnEnd(t *testing.T) {
+	w := newWorld(t)
+	o, c := w.connection()
+	_, cred := w.issue(o, c.ID, 0)
+	token := "ghat_" + secret.Token()
+	data := `{"o":"` + string(o.ID) + `","c":"` + string(c.ID) + `","k":"` + string(cred.ID) + `"}`
+	if _, err := w.mem.Commit(t.Context(), table.Create(table.Key{Part: "ACC#" + secret.Hash(token), Sort: "#"}, []byte(data))); err != nil {
+		t.Fatal(err)
+	}
+	if w.good(token) {
+		t.Error("an access token without an end is good")
+	}
+}
+
+// meanwhile is a table in which something happens just before the first commit.
+type meanwhile struct {
+	table.Table
+	once sync.Once
+	do   func()
+}
+
+func (m *meanwhile) Commit(ctx context.Context, writes ...table.Write) (table.Version, error) {
+	m.once.Do(m.do)
+	return m.Table.Commit(ctx, writes...)
+}
+
+// Two that add the last one there is room for, having read the same.
+func TestNoMoreThanTheLimit(t *testing.T) {
+	w := newWorld(t)
+	o, c := w.connection()
+	client := w.client(o, c.ID)
+	beside := func(do func()) *org.Store {
+		return org.New(&meanwhile{Table: w.mem, do: do}, w.key, w.now, 0)
+	}
+	good := func(of func(org.Credential) bool) (n int) {
+		all, err := w.orgs.Credentials(t.Context(), o, c.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, cred := range all {
+			if cred.Good(w.now()) && of(cred) {
+				n++
+			}
+		}
+		return n
+	}
+	w.issue(o, c.ID, 0)
+	if _, _, err := beside(func() { w.issue(o, c.ID, 0) }).Issue(t.Context(), o, c.ID, 0); err != nil {
+		t.Fatal(err)
+	}
+	if n := good(org.Credential.Static); n != org.MaxCredentials {
+		t.Errorf("%d static tokens are good, want %d", n, org.MaxCredentials)
+	}
+	for range org.MaxSecrets - 1 {
+		w.secret(o, client, 0)
+	}
+	if _, _, err := beside(func() { w.secret(o, client, 0) }).IssueSecret(t.Context(), o, client, 0); err != nil {
+		t.Fatal(err)
+	}
+	if n := good(func(c org.Credential) bool { return !c.Static() }); n != org.MaxSecrets {
+		t.Errorf("%d secrets are good, want %d", n, org.MaxSecrets)
+	}
+	// And of a secret and the client's end the end has the last word.
+	if _, _, err := beside(func() {
+		if err := w.orgs.RevokeClient(t.Context(), o, client.ID); err != nil {
+			t.Error(err)
+		}
+	}).IssueSecret(t.Context(), o, client, 0); !fault.Is(err, fault.Conflict) {
+		t.Errorf("a secret while the client ends: %v, want a conflict", err)
+	}
+	if n := good(func(c org.Credential) bool { return !c.Static() }); n != 0 {
+		t.Errorf("%d secrets of an ended client are good", n)
+	}
+}

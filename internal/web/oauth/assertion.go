@@ -1,0 +1,122 @@
+package oauth
+
+import (
+	"errors"
+	"slices"
+	"time"
+
+	"gatehouse/internal/identity"
+	"gatehouse/internal/jwt"
+	"gatehouse/internal/org"
+	"gatehouse/internal/table"
+)
+
+// What times an assertion may say.
+const (
+	skew = time.Minute // by which an issuer's clock and ours may differ
+	// Entra ID's assertions are good for 65 to 95 minutes, told from five minutes
+	// ago; nobody needs more than that.
+	maxAssertion = 2 * time.Hour
+)
+
+// reuses is how often an assertion without a jti is taken. RFC 7523 leaves the
+// jti to the issuer, and Entra ID says none: its workers keep an assertion for
+// as long as it is good, and may present it for each token that they fetch. With
+// a jti it is once.
+const reuses = 20
+
+// assert judges an assertion (RFC 7523 §3): it has to be the word of an issuer
+// that this very client trusts, about the subject and for the audience agreed,
+// in force now, signed, and not presented before. The write makes sure of the
+// last.
+func (x *exchange) assert(t jwt.Token) (org.Credential, []table.Write, error) {
+	refuse := func(reason string) (org.Credential, []table.Write, error) {
+		return org.Credential{}, nil, unknown(reason)
+	}
+	if !slices.Contains(jwt.Algorithms, t.Algorithm) {
+		return refuse("algorithm")
+	}
+	trusts := x.a.Trusts()
+	if len(trusts) == 0 {
+		return refuse("trust")
+	}
+	at, reason := -1, ""
+	for i, c := range trusts {
+		if reason = differs(*c.Trust, t.Claims); reason == "" {
+			at = i
+			break
+		}
+	}
+	if at < 0 {
+		return refuse(reason)
+	}
+	if reason := untimely(t.Claims, x.h.Now()); reason != "" {
+		return refuse(reason)
+	}
+	trust := *trusts[at].Trust
+	keys, err := x.h.rings.keys(x.r.Context(), trust, false)
+	if err != nil {
+		return org.Credential{}, nil, err
+	}
+	err = t.Verify(keys)
+	if errors.Is(err, jwt.ErrNoKey) || errors.Is(err, jwt.ErrSignature) {
+		// The issuer may have changed its keys.
+		if keys, err = x.h.rings.keys(x.r.Context(), trust, true); err != nil {
+			return org.Credential{}, nil, err
+		}
+		err = t.Verify(keys)
+	}
+	switch {
+	case errors.Is(err, jwt.ErrNoKey):
+		return refuse("key")
+	case err != nil:
+		return refuse("signature")
+	}
+	return trusts[at], []table.Write{x.once(t)}, nil
+}
+
+// differs names the first claim that is not as the trust says.
+func differs(t org.Trust, c jwt.Claims) string {
+	switch {
+	case c.Issuer != t.Issuer:
+		return "issuer"
+	case c.Subject != t.Subject:
+		return "subject"
+	}
+	for _, a := range c.Audience {
+		if slices.Contains(t.Audiences, a) {
+			return ""
+		}
+	}
+	return "audience"
+}
+
+// untimely names the time that is not as it should be at now.
+func untimely(c jwt.Claims, now time.Time) string {
+	switch {
+	case c.Expires.IsZero():
+		return "no-expiry" // RFC 7523 §3: it must have one
+	case !now.Before(c.Expires.Add(skew)):
+		return "expired"
+	case c.Expires.After(now.Add(maxAssertion)):
+		return "expires-late"
+	case c.NotBefore.After(now.Add(skew)):
+		return "not-before"
+	case c.Issued.After(now.Add(skew)):
+		return "issued-later"
+	case !c.Issued.IsZero() && c.Expires.Sub(c.Issued) > maxAssertion:
+		return "lifetime"
+	}
+	return ""
+}
+
+// once returns the write that fails where the assertion was presented before: by
+// its jti, or by what is signed of it, which has one spelling.
+func (x *exchange) once(t jwt.Token) table.Write {
+	kind, what, limit := "jti", t.Claims.ID, int64(1)
+	if what == "" {
+		kind, what, limit = "assertion", t.Signed(), reuses
+	}
+	m := x.h.marks.MAC(kind, string(x.a.Client), t.Claims.Issuer, what)
+	return table.Add(table.Key{Part: "JTI#" + identity.Encode(m[:16]), Sort: "#"}, 1, 0, limit).Until(t.Claims.Expires.Add(2 * skew))
+}
