@@ -12,7 +12,7 @@ import (
 func main() { aws.Run(handler) }
 
 func handler(h *aws.Home) (lambda.Handler, error) {
-	a := h.App()
+	a := h.Core()
 	adapter := lambdahttp.New(scimhttp.New(scimhttp.Config{
 		URL: a.URL, Orgs: a.Orgs, Provision: a.Provision, Log: a.Log, Now: a.Now, Frozen: true,
 	}), a.Log)

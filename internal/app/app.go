@@ -40,13 +40,26 @@ type Ports struct {
 	CredentialCache time.Duration
 }
 
-// App is the product over its ports.
-type App struct {
+// Core is what users and groups need: all that SCIM is served with. A function
+// that asks for no more links no more.
+type Core struct {
 	Ports
 	Orgs      *org.Store
 	Provision *provision.Service
-	Courier   *courier.Service
-	Accounts  *account.Service
+}
+
+// NewCore puts it together. It reads nothing.
+func NewCore(p Ports) Core {
+	c := Core{Ports: p, Orgs: org.New(p.Table, p.Key, p.Now, p.CredentialCache), Provision: provision.New(p.Table, p.Now)}
+	c.Orgs.Rate = p.Rate
+	return c
+}
+
+// App is the product over its ports.
+type App struct {
+	Core
+	Courier  *courier.Service
+	Accounts *account.Service
 }
 
 // New puts the product together. It reads nothing.
@@ -54,10 +67,7 @@ func New(p Ports) *App {
 	if p.Sender == nil {
 		p.Sender = noSender{}
 	}
-	a := &App{Ports: p}
-	a.Orgs = org.New(p.Table, p.Key, p.Now, p.CredentialCache)
-	a.Orgs.Rate = p.Rate
-	a.Provision = provision.New(p.Table, p.Now)
+	a := &App{Core: NewCore(p)}
 	a.Courier = courier.New(courier.Config{
 		Table: p.Table, Orgs: a.Orgs, Sender: p.Sender, From: p.From, Now: p.Now, Log: p.Log,
 		Lease: p.Lease, DailyLimit: p.Daily, Links: courier.Links{Key: p.Key.Derive("links"), URL: p.URL},

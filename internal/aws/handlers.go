@@ -19,6 +19,9 @@ import (
 	"gatehouse/internal/table"
 )
 
+// Core puts together what SCIM is served with.
+func (h *Home) Core() app.Core { return app.NewCore(h.ports) }
+
 // App puts the product together for a function that sends no mail.
 func (h *Home) App() *app.App { return app.New(h.ports) }
 

@@ -21,9 +21,21 @@ var languages = []string{"en", "de"}
 // the page.
 type letters struct{ text, html templates }
 
-// welcomes are parsed when the first mail is rendered: most functions that link
-// this package render none.
-var welcomes = sync.OnceValues(func() (map[string]letters, error) {
+// letterbox holds the templates of welcome emails once the first of them is
+// rendered. Most functions that link this package render none, and a variable
+// that names no parser links none.
+var letterbox struct {
+	once     sync.Once
+	welcomes map[string]letters
+	err      error
+}
+
+func welcomes() (map[string]letters, error) {
+	letterbox.once.Do(func() { letterbox.welcomes, letterbox.err = parseWelcomes() })
+	return letterbox.welcomes, letterbox.err
+}
+
+func parseWelcomes() (map[string]letters, error) {
 	out := map[string]letters{}
 	for _, lang := range languages {
 		own := "templates/welcome." + lang
@@ -38,7 +50,7 @@ var welcomes = sync.OnceValues(func() (map[string]letters, error) {
 		out[lang] = letters{text, html}
 	}
 	return out, nil
-})
+}
 
 // welcome is what a welcome mail says.
 type welcome struct {
