@@ -56,6 +56,8 @@ var house = []place{
 	{path: "internal/rehearsal/pattern", floor: programs, tests: true},
 	{path: "internal/rehearsal/*", floor: programs, tests: true, modules: []string{"github.com/aws/aws-sdk-go-v2", "github.com/aws/aws-lambda-go/events"}},
 	{path: "internal/rehearsal", floor: programs, tests: true, modules: []string{"github.com/aws/aws-sdk-go-v2", "github.com/aws/aws-lambda-go/events"}},
+	{path: "internal/peers/*", floor: programs, tests: true},
+	{path: "internal/peers", floor: programs, tests: true},
 	{path: "internal/e2e", floor: programs, tests: true},
 }
 
