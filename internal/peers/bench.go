@@ -3,12 +3,9 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -34,7 +31,7 @@ type plan struct {
 const raceClients = 64
 
 var (
-	whole = plan{name: "whole", each: 3 * time.Second, settle: 500 * time.Millisecond, patient: 20 * time.Second,
+	whole = plan{name: "whole", each: 2500 * time.Millisecond, settle: 500 * time.Millisecond, patient: 20 * time.Second,
 		users: []int{1000, 10_000, 100_000}, members: []int{10, 1000, 10_000, 100_000},
 		clients: []int{1, 16, 64}, few: []int{1, 16}, adds: 3000, race: 2000}
 	short = plan{name: "short", each: 700 * time.Millisecond, settle: 300 * time.Millisecond, patient: 20 * time.Second,
@@ -58,12 +55,6 @@ type bench struct {
 	rate  float64       // of the latest fill, users a second
 	slow  map[string]at // how long a request of each case took at the latest
 	stuck string        // why nothing more is asked
-}
-
-// at is a time in milliseconds at a size.
-type at struct {
-	size int
-	each float64
 }
 
 // measure runs all cases that the contender knows. What it cannot do is noted,
@@ -123,103 +114,6 @@ func (b *bench) late() string {
 	return ""
 }
 
-// run measures one case, unless there is a reason not to.
-func (b *bench) run(ctx context.Context, name string, size, clients int, why string, what func(i int) load.Request) {
-	b.runCount(ctx, b.Server, name, size, clients, 0, why, what)
-}
-
-func (b *bench) runCount(ctx context.Context, s load.Server, name string, size, clients, count int, why string, what func(i int) load.Request) {
-	r := result{Contender: b.who.name, Case: name, Size: size, Clients: clients}
-	key := fmt.Sprint(name, clients)
-	if why == "" {
-		why = b.late()
-	}
-	if last, ok := b.slow[key]; why == "" && ok && last.size >= 1000 && size > last.size {
-		// What walks over everything takes in proportion; what does not is quick.
-		if expected := last.each / float64(last.size) * float64(size); last.each > 50 && expected > millis(b.patient) {
-			why = fmt.Sprintf("%.1f s each at %s, so beyond %v here", last.each/1000, thousands(last.size), b.patient)
-		}
-	}
-	asked := load.Plan{Clients: clients, For: b.each, Count: count, Each: b.patient, Settle: b.settle}
-	if why == "" {
-		// One request alone tells whether several at once would be worth the
-		// wait; a second one, whether the first was unlucky.
-		c, tried, took := s.Client(), 0, time.Duration(0)
-		var err error
-		for ; err == nil && (tried == 0 || tried == 1 && slow(took, b.each)); tried++ {
-			begin := time.Now()
-			_, err = c.Do(what(tried), begin.Add(b.patient))
-			took = time.Since(begin)
-		}
-		c.Close()
-		if err == nil && slow(took, b.each) && clients > 1 {
-			asked.Clients = 1
-			r.Note = fmt.Sprintf("one client: %.1f s each", took.Seconds())
-		}
-		var cost load.Cost
-		if err == nil {
-			if asked.Count > 0 {
-				asked.Count = max(asked.Count-tried, 1)
-			}
-			cost, err = s.Run(ctx, asked, func(i int) load.Request { return what(i + tried) })
-		}
-		if err != nil {
-			why = b.reason(ctx, err)
-		} else {
-			r.N, r.Seconds, r.P50, r.P99, r.CPU = cost.N, cost.Took.Seconds(), millis(cost.P50), millis(cost.P99), cost.PerThousand()
-			if b.slow == nil {
-				b.slow = map[string]at{}
-			}
-			b.slow[key] = at{size, r.P50 / float64(asked.Clients)} // the others wait for their turn
-			if name == caseCreate {
-				b.rate = max(b.rate, r.rate()) // a runtime that was cold at first is warm by now
-			}
-		}
-	}
-	if why != "" {
-		r.Note = why
-	}
-	b.out.add(r)
-	b.tell(r)
-}
-
-// slow tells a request of which many clients at once would make a case much
-// longer than it is to be.
-func slow(took, each time.Duration) bool { return took > max(each/2, 200*time.Millisecond) }
-
-// reason puts a failure into words. A server that did not answer in time may
-// still be at it: what it is asked next would be told too slow.
-func (b *bench) reason(ctx context.Context, err error) string {
-	var status *load.StatusError
-	var wrong *load.WrongError
-	switch {
-	case errors.As(err, &status):
-		fmt.Fprintln(b.log, err)
-		return fmt.Sprintf("answered with %d", status.Status)
-	case errors.As(err, &wrong):
-		return wrong.Error()
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		wait, cancel := context.WithTimeout(ctx, 2*b.patient)
-		defer cancel()
-		if b.Idle(wait, b.settle) != nil {
-			b.stuck = "it was still busy with a request before"
-		}
-		return fmt.Sprintf("no answer within %v", b.patient)
-	default:
-		fmt.Fprintln(b.log, err)
-		b.stuck = "it stopped answering"
-		return b.stuck
-	}
-}
-
-func (b *bench) tell(r result) {
-	if r.N == 0 {
-		fmt.Fprintf(b.log, "%-22s %8d %8d %9s %s\n", r.Case, r.Size, r.Clients, "–", r.Note)
-		return
-	}
-	fmt.Fprintf(b.log, "%-22s %8d %8d %9.0f %10.2f %10.2f %12.3f %s\n", r.Case, r.Size, r.Clients, r.rate(), r.P50, r.P99, r.CPU, r.Note)
-}
-
 // create is the next new user, whose id is kept.
 func (b *bench) create(int) load.Request {
 	return createUser(int(b.next.Add(1))-1, func(body []byte) error {
@@ -243,8 +137,8 @@ func (b *bench) fill(ctx context.Context, n int) string {
 	if why := b.late(); why != "" {
 		return why
 	}
-	// The rest of the cases wants some of the time too.
-	if left := time.Until(b.deadline); b.rate > 0 && float64(missing)/b.rate > 0.75*left.Seconds() {
+	// The cases that follow want some of the time too.
+	if left := time.Until(b.deadline); b.rate > 0 && float64(missing)/b.rate > 0.85*left.Seconds() {
 		return fmt.Sprintf("%s users would take %.0f s of %.0f", thousands(n), float64(missing)/b.rate, left.Seconds())
 	}
 	cost, err := b.Run(ctx, load.Plan{Clients: 32, Count: missing, Each: b.patient, Settle: b.settle}, b.create)
@@ -316,135 +210,4 @@ const firstMailed = 5_000_000
 func (b *bench) pages(ctx context.Context, n int, why string) {
 	b.run(ctx, caseFirstPage, n, 1, why, func(int) load.Request { return page(1, min(n, 100)) })
 	b.run(ctx, caseLastPage, n, 1, why, func(int) load.Request { return page(max(1, n-99), min(n, 100)) })
-}
-
-// additions measures adding one member to groups of the sizes above the one and
-// up to the other.
-func (b *bench) additions(ctx context.Context, above, upTo int) {
-	for _, size := range b.members {
-		if size <= above || size > upTo {
-			continue
-		}
-		// Groups are many enough that none grows by more than half, or by all
-		// additions there are.
-		perGroup := min(max(size/2, 5), b.adds)
-		groups := max(1, b.adds/perGroup)
-		why := b.fill(ctx, size+perGroup)
-		var made []string
-		for g := 0; g < groups && why == ""; g++ {
-			var id string
-			id, why = b.group(ctx, fmt.Sprintf("Group %d of %d", g, size), b.ids[:size])
-			made = append(made, id)
-		}
-		var spare []string
-		if why == "" {
-			spare = b.ids[size:]
-		}
-		b.runCount(ctx, b.Server, caseAdd, size, 16, groups*perGroup, why, func(i int) load.Request {
-			return addMembers(made[i%groups], spare[i/groups])
-		})
-	}
-}
-
-// group makes one with the members, and says why it did not.
-func (b *bench) group(ctx context.Context, name string, members []string) (id, why string) {
-	c := b.Client()
-	defer c.Close()
-	first := min(len(members), b.who.chunk)
-	request := createGroup(name, members[:first])
-	for {
-		if why := b.late(); why != "" {
-			return "", why
-		}
-		body, err := c.Do(request, time.Now().Add(b.patient))
-		if err != nil {
-			return "", "making the group: " + b.reason(ctx, err)
-		}
-		if id == "" {
-			id = idOf(body)
-		}
-		if first >= len(members) {
-			return id, ""
-		}
-		more := min(len(members)-first, b.who.chunk)
-		request = addMembers(id, members[first:first+more]...)
-		first += more
-	}
-}
-
-// lose lets many clients add to one group, and looks which of the additions that
-// were acknowledged are there.
-func (b *bench) lose(ctx context.Context) {
-	l := lost{Contender: b.who.name, Clients: raceClients}
-	var id string
-	why := b.fill(ctx, b.race+1)
-	if why == "" {
-		id, why = b.group(ctx, "Everybody's", b.ids[:1])
-	}
-	if why != "" {
-		l.Note = why
-		b.out.Lost = append(b.out.Lost, l)
-		return
-	}
-	var next atomic.Int64
-	var mu sync.Mutex
-	acknowledged := map[string]bool{}
-	end := time.Now().Add(10 * b.each)
-	var wg sync.WaitGroup
-	for range raceClients {
-		wg.Go(func() {
-			c := b.Client()
-			defer c.Close()
-			for time.Now().Before(end) && ctx.Err() == nil {
-				i := int(next.Add(1))
-				if i > b.race {
-					return
-				}
-				member := b.ids[i]
-				_, err := c.Do(addMembers(id, member), time.Now().Add(b.patient))
-				mu.Lock()
-				if err == nil {
-					acknowledged[member] = true
-				} else {
-					l.Refused++
-				}
-				mu.Unlock()
-			}
-		})
-	}
-	wg.Wait()
-	l.Acknowledged = len(acknowledged)
-	c := b.Client()
-	defer c.Close()
-	body, err := c.Do(getGroup(id), time.Now().Add(b.patient))
-	var group struct {
-		Members []struct {
-			Value string `json:"value"`
-		} `json:"members"`
-	}
-	if err == nil {
-		err = json.Unmarshal(body, &group)
-	}
-	if err != nil {
-		l.Note = "reading the group: " + b.reason(ctx, err)
-	}
-	for _, m := range group.Members {
-		delete(acknowledged, m.Value)
-	}
-	if err == nil {
-		l.Lost = len(acknowledged)
-	}
-	b.out.Lost = append(b.out.Lost, l)
-	fmt.Fprintf(b.log, "%d clients added to one group: %d acknowledged, %d refused, %d lost %s\n", raceClients, l.Acknowledged, l.Refused, l.Lost, l.Note)
-}
-
-// thousands writes a number with commas.
-func thousands(n int) string {
-	text := fmt.Sprint(n)
-	var parts []string
-	for len(text) > 3 {
-		parts = append([]string{text[len(text)-3:]}, parts...)
-		text = text[:len(text)-3]
-	}
-	return strings.Join(append([]string{text}, parts...), ",")
 }

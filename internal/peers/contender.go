@@ -82,7 +82,7 @@ var all = []contender{
 			dir := filepath.Join(e.tools, "unboundid")
 			return portPrinter(ctx, exec.Command("java", "-cp", filepath.Join(dir, "classes")+":"+filepath.Join(dir, "lib", "*"), "Server"))
 		}},
-	{name: "scimmy", weight: 7, chunk: 100_000,
+	{name: "scimmy", weight: 9, chunk: 100_000,
 		about:   "scimmy-routers behind Express; Maps",
 		version: func(e environment) string { return pinned(e, "scimmy/package.json", `"scimmy-routers": "([^"]+)"`) },
 		start: func(ctx context.Context, e environment) (*running, error) {

@@ -167,13 +167,13 @@ func TestBench(t *testing.T) {
 		"refuses":       {cases: []string{casePatch, caseAdd}, note: "answered with 500"},
 		"finds another": {cases: []string{caseLookup}, note: "the user is not in the answer"},
 		"short pages":   {cases: []string{caseFirstPage, caseLastPage}, note: "the page holds 99 users"},
-		"silent":        {cases: []string{caseGet}, note: "no answer within 300ms"},
+		"silent":        {cases: []string{caseGet}, note: "no answer within 1s"},
 	} {
 		t.Run(wrong, func(t *testing.T) {
 			p := tiny
 			p.each, p.settle = time.Millisecond, time.Millisecond
 			if wrong == "silent" {
-				p.patient = 300 * time.Millisecond
+				p.patient, p.clients = time.Second, []int{4}
 			}
 			s := httptest.NewServer(&liar{wrong: wrong, members: map[string]bool{}})
 			defer s.Close()
