@@ -52,9 +52,14 @@ type bench struct {
 
 	mu    sync.Mutex
 	ids   []string
-	rate  float64       // of the latest fill, users a second
-	slow  map[string]at // how long a request of each case took at the latest
-	stuck string        // why nothing more is asked
+	rate  float64         // of the latest fill, users a second
+	slow  map[string]at   // how long a request of each case took at the latest
+	warm  map[string]bool // the cases that were asked before
+	stuck string          // why nothing more is asked
+}
+
+func newBench(p plan, r *running, who contender, out *measurements, log io.Writer, share time.Duration) *bench {
+	return &bench{plan: p, running: r, who: who, out: out, log: log, deadline: time.Now().Add(share), slow: map[string]at{}, warm: map[string]bool{}}
 }
 
 // measure runs all cases that the contender knows. What it cannot do is noted,

@@ -155,7 +155,7 @@ func one(ctx context.Context, p plan, c contender, e environment, share time.Dur
 	if !slices.ContainsFunc(m.Contenders, func(d described) bool { return d.Name == c.name }) {
 		m.Contenders = append(m.Contenders, described{c.name, c.version(e), c.about})
 	}
-	b := &bench{plan: p, running: r, who: c, out: m, log: log, deadline: time.Now().Add(share)}
+	b := newBench(p, r, c, m, log, share)
 	if err := b.measure(ctx); err != nil || c.variant == nil {
 		return err
 	}
@@ -167,7 +167,7 @@ func one(ctx context.Context, p plan, c contender, e environment, share time.Dur
 	defer v.stop()
 	defer context.AfterFunc(ctx, v.stop)()
 	// It is quick, and what its contender has used up is not its own.
-	b = &bench{plan: p, running: v, who: *c.variant, out: m, log: log, deadline: time.Now().Add(20 * p.each)}
+	b = newBench(p, v, *c.variant, m, log, 20*p.each)
 	b.lose(ctx)
 	return ctx.Err()
 }

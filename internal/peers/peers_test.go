@@ -180,7 +180,7 @@ func TestBench(t *testing.T) {
 			server := load.Server{Host: strings.TrimPrefix(s.URL, "http://"), Process: load.Process(os.Getpid())}
 			m := new(measurements)
 			var log bytes.Buffer
-			b := &bench{plan: p, running: &running{Server: server}, who: contender{name: "liar", chunk: 1000}, out: m, log: &log, deadline: time.Now().Add(time.Minute)}
+			b := newBench(p, &running{Server: server}, contender{name: "liar", chunk: 1000}, m, &log, time.Minute)
 			if err := b.measure(t.Context()); err != nil {
 				t.Fatal(err)
 			}
@@ -207,7 +207,7 @@ func TestTime(t *testing.T) {
 	defer s.Close()
 	server := load.Server{Host: strings.TrimPrefix(s.URL, "http://"), Process: load.Process(os.Getpid())}
 	m := new(measurements)
-	b := &bench{plan: tiny, running: &running{Server: server}, who: contender{name: "x", chunk: 1000}, out: m, log: new(bytes.Buffer), deadline: time.Now().Add(-time.Second)}
+	b := newBench(tiny, &running{Server: server}, contender{name: "x", chunk: 1000}, m, new(bytes.Buffer), -time.Second)
 	if err := b.measure(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -37,7 +37,7 @@ func runText(m *measurements) string {
 	var b strings.Builder
 	what := "The whole run"
 	if m.Plan != whole.name {
-		what = "**A short run, on a machine that did other work as well: it shows that everything runs, and no more**"
+		what = "**A short run: it shows that everything runs, not how fast**"
 	}
 	fmt.Fprintf(&b, "%s, %s, %.0f minutes.\n\n| the machine | |\n|---|---|\n", what, m.Date, m.Minutes)
 	for _, f := range m.Machine {

@@ -122,6 +122,9 @@ func (c Chart) draw(b *strings.Builder, i int, s Series, x, y func(float64) floa
 	if len(c.Labels) == 0 && len(path) > 1 {
 		fmt.Fprintf(b, `<polyline class="line c%d" style="fill:none" points="%s"/>`+"\n", colour, strings.Join(path, " "))
 	}
+	if len(path) == 0 {
+		return
+	}
 	line := top + 12 + i*22
 	fmt.Fprintf(b, `<g class="c%d">%s</g>`, colour, marker(i, left+across+22, float64(line)))
 	fmt.Fprintf(b, `<text x="%d" y="%d">%s</text>`+"\n", left+across+36, line+4, html.EscapeString(s.Name))
