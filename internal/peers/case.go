@@ -71,6 +71,7 @@ func (b *bench) runCount(ctx context.Context, s load.Server, name string, size, 
 			why = b.reason(ctx, err)
 		} else {
 			r.N, r.Seconds, r.P50, r.P99, r.CPU = cost.N, cost.Took.Seconds(), millis(cost.P50), millis(cost.P99), cost.PerThousand()
+			r.Load = cost.Own / float64(cost.N) * 1000
 			b.slow[key] = at{size, r.P50 / float64(asked.Clients)} // the others wait for their turn
 			if (name == caseGet || name == casePatch || name == caseCreate) && len(b.ids) < size {
 				r.Note = strings.TrimPrefix(r.Note+fmt.Sprintf("; with %s users", thousands(len(b.ids))), "; ")

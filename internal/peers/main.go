@@ -61,6 +61,9 @@ func command(ctx context.Context, args []string, out io.Writer) error {
 		}
 		return write(docs, m)
 	}
+	if *brief && *mil {
+		return errors.New("-short has no time for -million")
+	}
 	p, limit := whole, 18*time.Minute+30*time.Second
 	if *brief {
 		p, limit = short, 5*time.Minute

@@ -44,6 +44,9 @@ func runText(m *measurements) string {
 		fmt.Fprintf(&b, "| %s | %s |\n", f.What, f.Is)
 	}
 	fmt.Fprintf(&b, "| disk | 4 KiB appended and synced in %.2f ms, written in place and synced in %.2f ms |\n", m.Fsync.Append, m.Fsync.InPlace)
+	if r, ok := m.sized(floorName, caseGet, 0, 16); ok && r.Load > 0 {
+		fmt.Fprintf(&b, "| the load itself | %s CPU seconds per 1,000 GETs of the floor |\n", digits(r.Load))
+	}
 	b.WriteString("\n| measured | version | what it is |\n|---|---|---|\n")
 	for _, c := range m.Contenders {
 		fmt.Fprintf(&b, "| %s | %s | %s |\n", c.Name, c.Version, c.About)

@@ -21,7 +21,7 @@ func sample() *measurements {
 		Lost:       []lost{{oursName, 64, 2000, 0, 0, ""}, {"other", 64, 1500, 3, 700, ""}, {"third", 64, 0, 0, 0, "making the group: answered with 500"}},
 	}
 	add := func(contender, name string, size, clients int, cpu float64) {
-		m.add(result{Contender: contender, Case: name, Size: size, Clients: clients, N: 3000, Seconds: 0.3 + cpu, P50: cpu * 2, P99: cpu * 20, CPU: cpu})
+		m.add(result{Contender: contender, Case: name, Size: size, Clients: clients, N: 3000, Seconds: 0.3 + cpu, P50: cpu * 2, P99: cpu * 20, CPU: cpu, Load: 0.04})
 	}
 	for i, clients := range []int{1, 16, 64} {
 		more := 1 + float64(i)/100

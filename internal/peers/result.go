@@ -51,6 +51,7 @@ type result struct {
 	Seconds   float64 `json:",omitempty"` // from the first to the last
 	P50, P99  float64 `json:",omitzero"`  // milliseconds
 	CPU       float64 `json:",omitempty"` // CPU seconds of the server per 1,000 requests
+	Load      float64 `json:",omitempty"` // CPU seconds of the load per 1,000 requests
 	Note      string  `json:",omitempty"`
 }
 
@@ -100,6 +101,7 @@ func (m *measurements) add(r result) {
 		}
 		n := old.N + r.N
 		old.CPU = (old.CPU*float64(old.N) + r.CPU*float64(r.N)) / float64(n)
+		old.Load = (old.Load*float64(old.N) + r.Load*float64(r.N)) / float64(n)
 		old.P50, old.P99 = (old.P50+r.P50)/2, (old.P99+r.P99)/2
 		old.N, old.Seconds = n, old.Seconds+r.Seconds
 		m.Results[i] = old

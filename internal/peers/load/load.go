@@ -10,10 +10,12 @@ import (
 	"bufio"
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -148,6 +150,7 @@ type Cost struct {
 	Took     time.Duration // from the first request to the last answer
 	P50, P99 time.Duration
 	CPU      float64 // CPU seconds of the server, with what it did afterwards
+	Own      float64 // CPU seconds of this process
 }
 
 // Rate returns requests a second.
@@ -160,8 +163,10 @@ func (c Cost) PerThousand() float64 { return c.CPU / float64(c.N) * 1000 }
 // requests by their number, from 0; it is called by several goroutines. The
 // first answer that is not as wanted ends it with an error.
 func (s Server) Run(ctx context.Context, p Plan, what func(i int) Request) (Cost, error) {
-	before, err := s.CPU()
-	if err != nil {
+	self := Process(os.Getpid())
+	before, err1 := s.CPU()
+	own, err2 := self.CPU()
+	if err := errors.Join(err1, err2); err != nil {
 		return Cost{}, err
 	}
 	var (
@@ -204,8 +209,9 @@ func (s Server) Run(ctx context.Context, p Plan, what func(i int) Request) (Cost
 	if err := s.Idle(settle, cmp.Or(p.Settle, 500*time.Millisecond)); err != nil {
 		return Cost{}, err
 	}
-	after, err := s.CPU()
-	return Cost{N: int(whole.N()), Took: took, P50: whole.Quantile(0.50), P99: whole.Quantile(0.99), CPU: after - before}, err
+	after, err1 := s.CPU()
+	spent, err2 := self.CPU()
+	return Cost{N: int(whole.N()), Took: took, P50: whole.Quantile(0.50), P99: whole.Quantile(0.99), CPU: after - before, Own: spent - own}, errors.Join(err1, err2)
 }
 
 func (c *Client) repeat(ctx context.Context, p Plan, begin time.Time, next *atomic.Int64, h *Histogram, what func(int) Request) error {
