@@ -16,7 +16,7 @@ E2E := ./internal/conformance ./internal/rehearsal ./internal/e2e
 
 .PHONY: help
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 13
 
 .PHONY: run
 run: ## serve a demo organization from ./data (DATA=DIR for another folder)
@@ -60,6 +60,14 @@ test: tools lint ## everything: installs what the tests need, races, crashes, th
 .PHONY: bench
 bench: ## rates, latencies, CPU, memory and capacity units
 	go test -run '^$$' -bench . -p 1 -timeout 60m ./...
+
+# PEERS_SHORT=1 takes some five minutes, PEERS_MILLION=1 some eight more;
+# PEERS_FLAGS are those of go run ./internal/peers -h.
+.PHONY: bench-peers
+bench-peers: ## Gatehouse beside other SCIM servers, into docs/performance.md; twenty minutes, on a machine that does nothing else
+	@.ci/peers .tools/peers
+	@go build -o bin/peers ./internal/peers
+	@bin/peers $(if $(PEERS_SHORT),-short) $(if $(PEERS_MILLION),-million) $(PEERS_FLAGS)
 
 .PHONY: lint
 lint: $(STATICCHECK) ## gofmt, vet, staticcheck

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -12,10 +13,11 @@ import (
 	"runtime"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"gatehouse/internal/peers/load"
 )
 
 // Each case runs so long; the whole takes some two minutes.
@@ -35,9 +37,9 @@ func benchUsers(b *testing.B) int {
 	return n
 }
 
-// load is what a case does again and again: one request and what must come of
+// request is what a case does again and again: one request and what must come of
 // it. The number tells repetitions apart.
-type load func(worker, i int) (method, path string, body []byte, status int)
+type request func(worker, i int) (method, path string, body []byte, status int)
 
 // cost is what a case took.
 type cost struct {
@@ -54,7 +56,7 @@ type process struct {
 }
 
 // run loads the server from the clients for the time.
-func (p process) run(b *testing.B, clients int, d time.Duration, what load) cost {
+func (p process) run(b *testing.B, clients int, d time.Duration, what request) cost {
 	b.Helper()
 	var mu sync.Mutex
 	var times []time.Duration
@@ -112,58 +114,30 @@ func (p process) hit(method, path string, body []byte, status int) ([]byte, erro
 	return data, err
 }
 
-// cpu returns the CPU seconds that the process has used, user and system. The
-// kernel counts in hundredths.
+// cpu returns the CPU seconds that the process has used, user and system.
 func (p process) cpu(b *testing.B) float64 {
 	b.Helper()
-	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.pid))
-	if err != nil {
-		needs(b, err)
-	}
-	// The second field, the name in brackets, may hold spaces.
-	fields := strings.Fields(string(data[bytes.LastIndexByte(data, ')')+1:]))
-	user, err1 := strconv.ParseFloat(fields[11], 64)
-	system, err2 := strconv.ParseFloat(fields[12], 64)
-	if err1 != nil || err2 != nil {
-		b.Fatalf("/proc/%d/stat: %s", p.pid, data)
-	}
-	return (user + system) / 100
+	used, err := load.Process(p.pid).CPU()
+	needs(b, err)
+	return used
 }
 
-// idle waits until the process has nothing left to do: it used less than a
-// twentieth of one CPU for half a second.
+// idle waits until the process has nothing left to do.
 func (p process) idle(b *testing.B) {
 	b.Helper()
-	for deadline := time.Now().Add(2 * time.Minute); ; {
-		before := p.cpu(b)
-		time.Sleep(500 * time.Millisecond)
-		if p.cpu(b)-before < 0.025 {
-			return
-		}
-		if time.Now().After(deadline) {
-			b.Fatal("the server is busy two minutes after its last request")
-		}
+	ctx, cancel := context.WithTimeout(b.Context(), 2*time.Minute)
+	defer cancel()
+	if err := load.Process(p.pid).Idle(ctx, 500*time.Millisecond); err != nil {
+		b.Fatal(err)
 	}
 }
 
 // rss returns the resident memory of the process in MiB.
 func (p process) rss(b *testing.B) float64 {
 	b.Helper()
-	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.pid))
-	if err != nil {
-		needs(b, err)
-	}
-	for line := range strings.Lines(string(data)) {
-		if text, ok := strings.CutPrefix(line, "VmRSS:"); ok {
-			kb, err := strconv.ParseFloat(strings.Fields(text)[0], 64)
-			if err != nil {
-				b.Fatal(err)
-			}
-			return kb / 1024
-		}
-	}
-	b.Fatalf("/proc/%d/status tells no VmRSS", p.pid)
-	return 0
+	mib, err := load.Process(p.pid).RSS()
+	needs(b, err)
+	return mib
 }
 
 // benchUser is a user of some 724 bytes.
@@ -215,7 +189,7 @@ func BenchmarkHTTP(top *testing.B) {
 		runtime.NumCPU(), len(benchUser("u000000")), "a map under a mutex, in this run")
 	fmt.Printf(tableRow, "case", "clients", "ops/s", "p50 ms", "p99 ms", "CPU-s/1,000", "× floor")
 
-	create := func(prefix string) load {
+	create := func(prefix string) request {
 		return func(w, i int) (string, string, []byte, int) {
 			return "POST", "/Users", benchUser(fmt.Sprintf("%s-%d-%d", prefix, w, i)), 201
 		}
@@ -250,7 +224,7 @@ func BenchmarkHTTP(top *testing.B) {
 }
 
 // lookupOf asks for userNames that the pattern gives for the first n numbers.
-func lookupOf(pattern string, n int) load {
+func lookupOf(pattern string, n int) request {
 	return func(w, i int) (string, string, []byte, int) {
 		name := fmt.Sprintf(pattern, rand.IntN(n)) + "@corp.test"
 		return "GET", "/Users?filter=" + url.QueryEscape(`userName eq "`+name+`"`), nil, 200

@@ -60,6 +60,8 @@ var house = []place{
 	{path: "internal/rehearsal/*", floor: programs, tests: true, modules: []string{"github.com/aws/aws-sdk-go-v2", "github.com/aws/aws-lambda-go/events"}},
 	{path: "internal/rehearsal", floor: programs, tests: true, modules: []string{"github.com/aws/aws-sdk-go-v2", "github.com/aws/aws-lambda-go/events"}},
 	{path: "internal/conformance", floor: programs, tests: true},
+	{path: "internal/peers/*", floor: programs, tests: true},
+	{path: "internal/peers", floor: programs, tests: true},
 	{path: "internal/e2e", floor: programs, tests: true},
 }
 
