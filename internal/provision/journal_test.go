@@ -604,3 +604,65 @@ func mustGroup(t *testing.T, w *world, id identity.Group) roster.Group {
 	}
 	return g
 }
+
+// preempted lets something happen before the next commit.
+type preempted struct {
+	table.Table
+	by func()
+}
+
+func (p *preempted) Commit(ctx context.Context, writes ...table.Write) (table.Version, error) {
+	if by := p.by; by != nil {
+		p.by = nil
+		by()
+	}
+	return p.Table.Commit(ctx, writes...)
+}
+
+// A change that was decided before the lock and comes to its commit after it is
+// kept out by the header's bounds: it helps, and is decided anew.
+func TestALockKeepsOutWhoReadBeforeIt(t *testing.T) {
+	for name, c := range map[string]struct {
+		do   func(d provision.Directory, g string, ids []string) error
+		want func(ids []string) []string
+	}{
+		"an addition": {func(d provision.Directory, g string, ids []string) error {
+			return third(d.ChangeGroup(context.Background(), g, nil, nil, op(provision.AddMembers, ids[100])))
+		}, func(ids []string) []string { return append(ids[50:101:101], ids[0]) }},
+		"a removal": {func(d provision.Directory, g string, ids []string) error {
+			return third(d.ChangeGroup(context.Background(), g, nil, nil, op(provision.RemoveMembers, ids[0])))
+		}, func(ids []string) []string { return ids[50:100] }},
+		"a list": {func(d provision.Directory, g string, ids []string) error {
+			return third(d.ChangeGroup(context.Background(), g, nil, nil, op(provision.ReplaceMembers, ids[:2]...)))
+		}, func(ids []string) []string { return ids[:2] }},
+	} {
+		var p *preempted
+		w := newWorldOver(t, func(tab table.Table) table.Table { p = &preempted{Table: tab}; return p })
+		ids := w.crowd(w.a, 101)
+		g, err := w.a.CreateGroup(t.Context(), group("Team"), ids[:10])
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.by = func() {
+			dying := provision.New(&mortal{Table: w.memory, left: 2}, w.now).As(w.org, w.a.Connection(), operator)
+			if err := third(dying.ChangeGroup(t.Context(), string(g.ID), nil, nil, op(provision.ReplaceMembers, append(ids[50:100:100], ids[0])...))); err == nil {
+				t.Error("a program that died answers")
+			}
+			w.mu.Lock()
+			w.clock = w.clock.Add(time.Minute)
+			w.mu.Unlock()
+		}
+		if err := c.do(w.a, string(g.ID), ids); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		want := map[string]bool{}
+		for _, id := range c.want(ids) {
+			want[id] = true
+		}
+		now := mustGroup(t, w, g.ID)
+		if got := w.members(w.a, g.ID); now.Busy() || !maps.Equal(got, want) {
+			t.Errorf("%s that met a lock: the group is busy %v and lists %d members, want %d", name, now.Busy(), len(got), len(want))
+		}
+		w.finish()
+	}
+}
