@@ -4,11 +4,8 @@ import (
 	"net/http"
 
 	"gatehouse/internal/fault"
+	"gatehouse/internal/roster"
 )
-
-// maxMemberPage is how many members one page of /Groups/{id}/members has at
-// most: they are small.
-const maxMemberPage = 1000
 
 // members answers at /Groups/{id}/members, an extension of ours for groups that
 // are too large to be answered whole: a ListResponse whose resources are the
@@ -24,15 +21,10 @@ func (c *call) members(id string) error {
 	if p.filter != nil {
 		return fault.New(fault.Invalid, fault.InvalidFilter, "Members are listed without a filter. Whether somebody is one: GET /Groups?filter=id eq \"…\" and members.value eq \"…\".")
 	}
-	start, err := number("startIndex", p.startIndex, 1)
+	page, err := c.paging("members of "+id, p)
 	if err != nil {
 		return err
 	}
-	count, err := number("count", p.count, usualPage)
-	if err != nil {
-		return err
-	}
-	start, count = max(start, 1), min(max(count, 0), maxMemberPage)
 	g, err := c.dir.Group(c.r.Context(), id)
 	if err != nil {
 		return err
@@ -44,15 +36,27 @@ func (c *call) members(id string) error {
 	if c.notModified(g.Tag()) {
 		return nil
 	}
-	page, err := c.dir.Roster.MemberPage(c.r.Context(), g, start, count)
+	var members []roster.Member
+	next := ""
+	if page.cursor {
+		var more bool
+		members, more, err = c.dir.Roster.MembersAfter(c.r.Context(), g.ID, page.from.after(), page.count)
+		if more {
+			next = c.next(page, behind(0, members[len(members)-1].ID))
+		}
+	} else {
+		var found roster.Page[roster.Member]
+		found, err = c.dir.Roster.MemberPage(c.r.Context(), g, page.start, page.count)
+		members = found.Resources
+	}
 	if err != nil {
 		return err
 	}
-	resources := make([][]byte, len(page.Resources))
+	resources := make([][]byte, len(members))
 	size := 0
-	for i, m := range page.Resources {
+	for i, m := range members {
 		resources[i] = c.h.appendMember(make([]byte, 0, 160+len(c.h.base)), m)
 		size += len(resources[i]) + 1
 	}
-	return c.send(http.StatusOK, appendPage(make([]byte, 0, size+200), paging{start: start}, page.Total, "", resources))
+	return c.send(http.StatusOK, appendPage(make([]byte, 0, size+300), page, g.Count, next, resources))
 }

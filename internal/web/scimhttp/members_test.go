@@ -167,6 +167,21 @@ func TestPagesOfMembers(t *testing.T) {
 	if len(seen) != 26 {
 		t.Errorf("the pages list %d members, want 26", len(seen))
 	}
+	behind := map[string]bool{}
+	for cursor, more := "", true; more; more = cursor != "" {
+		page := w.get(at + "?count=7&cursor=" + cursor).want(200)
+		for _, m := range page.tree.Get("Resources").Elements() {
+			behind[m.Get("value").Text()] = true
+		}
+		if cursor = page.text("nextCursor"); page.text("totalResults") != "26" || (cursor != "") != (len(behind) < 26) {
+			t.Fatalf("after %d members the cursor is %q", len(behind), cursor)
+		}
+	}
+	if len(behind) != 26 {
+		t.Errorf("page behind page there are %d members, want 26", len(behind))
+	}
+	other := w.get("/Groups/" + w.group("Other", people...) + "/members?count=7&cursor=").want(200).text("nextCursor")
+	w.get(at+"?count=7&cursor="+other).refused(400, "invalidCursor")
 	if none := w.get(at + "?count=0").want(200); none.text("totalResults") != "26" || len(none.tree.Get("Resources").Elements()) != 0 {
 		t.Errorf("a page of none is %s", none.body)
 	}
