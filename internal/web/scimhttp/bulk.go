@@ -49,6 +49,12 @@ func (c *call) bulk() error {
 	if err != nil {
 		return err
 	}
+	// The request itself is counted already.
+	if n := len(b.ops) - 1; n > 0 {
+		if err := c.take(n); err != nil {
+			return err
+		}
+	}
 	c.runBulk(&b)
 	out := value.Obj(value.M("schemas", value.Strs(bulkResponseURN)), value.M("Operations", b.results(c.h.base)))
 	return c.send(http.StatusOK, out.Append(nil))

@@ -138,3 +138,20 @@ func TestCoercionsWhereNothingRunsBetweenRequests(t *testing.T) {
 	})
 	w.get("/Users/" + id).want(200)
 }
+
+// A bulk request counts as many as it has operations. One that is larger than
+// what is left is carried out: what it is above the rate is missing afterwards.
+func TestRateLimitOfBulk(t *testing.T) {
+	w := newWorld(t)
+	w.orgs.Rate = 25 // 250 in ten seconds
+	ops := make([]string, 300)
+	for i := range ops {
+		ops[i] = `{"method":"DELETE","path":"/Users/nobody"}`
+	}
+	body := `{"schemas":["urn:ietf:params:scim:api:messages:2.0:BulkRequest"],"Operations":[` + strings.Join(ops, ",") + `]}`
+	w.do("POST", "/Bulk", body).want(200)
+	w.do("POST", "/Bulk", body).want(429)
+	w.get("/Users").want(429)
+	w.pass(10 * time.Second)
+	w.get("/Users").want(200)
+}
