@@ -77,18 +77,18 @@ type connectionCmd struct {
 
 type connectionCreateCmd struct {
 	at
-	Org            string `required:"" help:"Id or address of the organization."`
-	Name           string `required:"" help:"Name, as admins know it."`
-	Dialect        string `help:"How its client speaks: compat, strict or interop." default:"compat"`
-	Rate           int    `help:"Requests a second that it may make, 25 or more. Default: what is usual here."`
-	NoWelcome      bool   `help:"Its users get no welcome email."`
-	PlainDiscovery bool   `help:"Discovery tells what RFC 7643 and RFC 7644 know, without pagination by cursor, products and Okta's types: for clients that refuse what they do not know."`
-	Expires        string `help:"Lifetime of the credential, such as 8760h. Default: until it is revoked."`
+	Org       string `required:"" help:"Id or address of the organization."`
+	Name      string `required:"" help:"Name, as admins know it."`
+	Dialect   string `help:"How its client speaks: compat, strict or interop." default:"compat"`
+	Rate      int    `help:"Requests a second that it may make, 25 or more. Default: what is usual here."`
+	NoWelcome bool   `help:"Its users get no welcome email."`
+	Discovery string `help:"What its client is told there is: standard, plain (without cursors, for clients that refuse what they do not know) or full (with Okta's types and products)." enum:"standard,plain,full" default:"standard"`
+	Expires   string `help:"Lifetime of the credential, such as 8760h. Default: until it is revoked."`
 }
 
 func (c *connectionCreateCmd) Run(ctx context.Context, all *cli, out io.Writer) error {
 	return do(ctx, all, c.at, out, "connection create",
-		app.ConnectionCreate{Org: c.Org, Name: c.Name, Dialect: c.Dialect, Rate: c.Rate, NoWelcome: c.NoWelcome, PlainDiscovery: c.PlainDiscovery, Expires: c.Expires}, credentialText)
+		app.ConnectionCreate{Org: c.Org, Name: c.Name, Dialect: c.Dialect, Rate: c.Rate, NoWelcome: c.NoWelcome, Discovery: c.Discovery, Expires: c.Expires}, credentialText)
 }
 
 func credentialText(a app.CredentialAnswer) string {
@@ -170,7 +170,7 @@ type connectionDiscoveryCmd struct {
 	at
 	Org        string `required:"" help:"Id or address of the organization."`
 	Connection string `required:"" help:"Id of the connection."`
-	Discovery  string `arg:"" enum:"full,plain" help:"full: all that there is. plain: what RFC 7643 and RFC 7644 know, for clients that refuse anything else."`
+	Discovery  string `arg:"" enum:"standard,plain,full" help:"standard: what the RFCs know. plain: without RFC 9865, for clients that refuse what they do not know. full: with Okta's types and the products."`
 }
 
 func (c *connectionDiscoveryCmd) Run(ctx context.Context, all *cli, out io.Writer) error {

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -54,7 +55,7 @@ func (op *Operator) connectionList(ctx context.Context, in ConnectionArgs) (any,
 func (op *Operator) connection(ctx context.Context, o *org.Org, c org.Connection) (ConnectionAnswer, error) {
 	r := op.App.Provision.Roster(o)
 	ans := ConnectionAnswer{Org: string(o.ID), Connection: string(c.ID), Name: c.Name, Dialect: c.Dialect, Rate: c.Rate,
-		NoWelcome: c.SuppressWelcome, PlainDiscovery: c.PlainDiscovery, Credentials: []CredentialView{}}
+		NoWelcome: c.SuppressWelcome, Discovery: cmp.Or(c.Discovery, org.Discoveries[0]), Credentials: []CredentialView{}}
 	var err error
 	if ans.Users, err = r.Total(ctx, c.ID); err != nil {
 		return ans, err

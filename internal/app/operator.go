@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"gatehouse/internal/audit"
@@ -43,13 +44,13 @@ type (
 		Admin  string `json:"admin,omitempty"` // id of the invited admin
 	}
 	ConnectionCreate struct {
-		Org            string `json:"org"` // id or address
-		Name           string `json:"name"`
-		Dialect        string `json:"dialect,omitempty"`
-		Rate           int    `json:"rate,omitempty"` // requests a second; 0: what is usual
-		NoWelcome      bool   `json:"noWelcome,omitempty"`
-		PlainDiscovery bool   `json:"plainDiscovery,omitempty"`
-		Expires        string `json:"expires,omitempty"` // lifetime of the credential, "8760h"
+		Org       string `json:"org"` // id or address
+		Name      string `json:"name"`
+		Dialect   string `json:"dialect,omitempty"`
+		Rate      int    `json:"rate,omitempty"` // requests a second; 0: what is usual
+		NoWelcome bool   `json:"noWelcome,omitempty"`
+		Discovery string `json:"discovery,omitempty"`
+		Expires   string `json:"expires,omitempty"` // lifetime of the credential, "8760h"
 	}
 	ConnectionArgs struct {
 		Org        string `json:"org"`
@@ -68,16 +69,16 @@ type (
 		SignIn     string `json:"signIn"`
 	}
 	ConnectionAnswer struct {
-		Org            string           `json:"org"`
-		Connection     string           `json:"connection"`
-		Name           string           `json:"name"`
-		Dialect        string           `json:"dialect"`
-		Rate           int              `json:"rate"` // requests a second that it may make; 0: what is usual there
-		NoWelcome      bool             `json:"noWelcome"`
-		PlainDiscovery bool             `json:"plainDiscovery"`
-		Users          int              `json:"users"`
-		Groups         int              `json:"groups"`
-		Credentials    []CredentialView `json:"credentials"`
+		Org         string           `json:"org"`
+		Connection  string           `json:"connection"`
+		Name        string           `json:"name"`
+		Dialect     string           `json:"dialect"`
+		Rate        int              `json:"rate"` // requests a second that it may make; 0: what is usual there
+		NoWelcome   bool             `json:"noWelcome"`
+		Discovery   string           `json:"discovery"`
+		Users       int              `json:"users"`
+		Groups      int              `json:"groups"`
+		Credentials []CredentialView `json:"credentials"`
 	}
 	CredentialView struct {
 		ID       string    `json:"id"`
@@ -227,7 +228,7 @@ func (op *Operator) connectionCreate(ctx context.Context, in ConnectionCreate) (
 	if err != nil {
 		return nil, err
 	}
-	c, err := op.App.Orgs.CreateConnection(ctx, o, org.Connection{Name: in.Name, Dialect: in.Dialect, Rate: in.Rate, SuppressWelcome: in.NoWelcome, PlainDiscovery: in.PlainDiscovery})
+	c, err := op.App.Orgs.CreateConnection(ctx, o, org.Connection{Name: in.Name, Dialect: in.Dialect, Rate: in.Rate, SuppressWelcome: in.NoWelcome, Discovery: in.Discovery})
 	if err != nil {
 		return nil, err
 	}
@@ -304,10 +305,10 @@ func (op *Operator) connectionDiscovery(ctx context.Context, in ConnectionArgs) 
 	if err != nil {
 		return nil, err
 	}
-	if in.Discovery != "full" && in.Discovery != "plain" {
-		return nil, fault.New(fault.Invalid, "", "Discovery is full or plain.")
+	if in.Discovery == "" {
+		return nil, fault.New(fault.Invalid, "", "Choose a discovery: %s.", strings.Join(org.Discoveries, ", "))
 	}
-	if err := op.App.Orgs.SetDiscovery(ctx, o, identity.Connection(in.Connection), in.Discovery == "plain"); err != nil {
+	if err := op.App.Orgs.SetDiscovery(ctx, o, identity.Connection(in.Connection), in.Discovery); err != nil {
 		return nil, err
 	}
 	return Done{true}, nil

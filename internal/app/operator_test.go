@@ -94,7 +94,7 @@ func TestAnOperatorsDay(t *testing.T) {
 	c.Discovery = "plain"
 	must("connection discovery", c)
 	list := must("connection list", app.ConnectionArgs{Org: "acme-gmbh"})["list"].([]any)
-	if len(list) != 1 || list[0].(map[string]any)["noWelcome"] != false || list[0].(map[string]any)["plainDiscovery"] != true || len(list[0].(map[string]any)["credentials"].([]any)) != 3 {
+	if len(list) != 1 || list[0].(map[string]any)["noWelcome"] != false || list[0].(map[string]any)["discovery"] != "plain" || len(list[0].(map[string]any)["credentials"].([]any)) != 3 {
 		t.Errorf("connection list answers %v", list)
 	}
 	if text := fmt.Sprint(list); strings.Contains(text, third["token"].(string)) || strings.Contains(text, secret.Hash(third["token"].(string))) {

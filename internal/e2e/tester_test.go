@@ -16,8 +16,7 @@ var testerLine = regexp.MustCompile(`^([A-Z]+) (\S+)$`)
 
 // TestTester runs scim2-tester (through scim2-cli) against organizations of
 // which nobody is known yet, one for each dialect that takes RFC 7644's
-// messages: the interoperability profile refuses some of them. It takes no
-// configuration with RFC 9865's pagination in it, so discovery is plain.
+// messages: the interoperability profile refuses some of them.
 func TestTester(t *testing.T) {
 	tool, err := filepath.Abs(filepath.Join(moduleRoot, ".tools/scim2/bin/scim2"))
 	if err == nil {
@@ -28,7 +27,7 @@ func TestTester(t *testing.T) {
 	for _, dialect := range []string{"compat", "strict"} {
 		t.Run(dialect, func(t *testing.T) {
 			t.Parallel()
-			_, c := s.organization(t, "tester-"+dialect, "--dialect", dialect, "--plain-discovery")
+			_, c := s.organization(t, "tester-"+dialect, "--dialect", dialect)
 			cmd := exec.CommandContext(t.Context(), tool, "-u", c.base, "test", "--verbose")
 			// The credential is not for the list of processes.
 			cmd.Env = append(os.Environ(), "SCIM_CLI_HEADERS=Authorization: Bearer "+c.token)

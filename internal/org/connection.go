@@ -16,6 +16,9 @@ func (c Connection) check() error {
 	if !slices.Contains(Dialects, c.Dialect) {
 		return fault.New(fault.Invalid, "", "The dialect %.20q is not known: choose %s.", c.Dialect, strings.Join(Dialects, ", "))
 	}
+	if c.Discovery != "" && !slices.Contains(Discoveries, c.Discovery) { // none: made before there was a choice
+		return fault.New(fault.Invalid, "", "The discovery %.20q is not known: choose %s.", c.Discovery, strings.Join(Discoveries, ", "))
+	}
 	return checkRate(c.Rate)
 }
 
@@ -26,10 +29,10 @@ func (s *Store) SetWelcome(ctx context.Context, o *Org, id identity.Connection, 
 	return err
 }
 
-// SetDiscovery chooses what a connection's client is told by discovery: all that
-// there is, or what RFC 7643 and RFC 7644 know.
-func (s *Store) SetDiscovery(ctx context.Context, o *Org, id identity.Connection, plain bool) error {
-	_, err := s.UpdateConnection(ctx, o, id, func(c *Connection) { c.PlainDiscovery = plain })
+// SetDiscovery chooses what a connection's client is told by discovery, one of
+// Discoveries.
+func (s *Store) SetDiscovery(ctx context.Context, o *Org, id identity.Connection, told string) error {
+	_, err := s.UpdateConnection(ctx, o, id, func(c *Connection) { c.Discovery = told })
 	return err
 }
 

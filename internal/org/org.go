@@ -84,7 +84,7 @@ type Connection struct {
 	Name            string              `json:"name"`
 	Dialect         string              `json:"dialect"`         // "compat", "strict" or "interop"
 	SuppressWelcome bool                `json:"suppressWelcome"` // its users get no welcome email
-	PlainDiscovery  bool                `json:"plainDiscovery"`  // discovery tells what RFC 7643 and 7644 know, and nothing else
+	Discovery       string              `json:"discovery"`       // what its client is told there is: "standard", "plain" or "full"
 	Rate            int                 `json:"rate,omitzero"`   // requests a second that it may make; 0: as many as is usual here
 	Created         time.Time           `json:"created"`
 }
@@ -283,6 +283,12 @@ func (s *Store) All(ctx context.Context) iter.Seq2[*Org, error] {
 // the default.
 var Dialects = []string{"compat", "strict", "interop"}
 
+// Discoveries are the words for what a connection's client is told by SCIM
+// discovery, the first unless another is chosen: what RFC 7643, 7644 and 9865
+// know; without the last, for clients that refuse what they do not know; or with
+// Okta's types and the products besides, which some would try to write to.
+var Discoveries = []string{"standard", "plain", "full"}
+
 // CreateConnection makes a connection of the organization. The zero Dialect is
 // compat.
 func (s *Store) CreateConnection(ctx context.Context, o *Org, c Connection) (Connection, error) {
@@ -293,6 +299,9 @@ func (s *Store) CreateConnection(ctx context.Context, o *Org, c Connection) (Con
 	c.Name = name
 	if c.Dialect == "" {
 		c.Dialect = Dialects[0]
+	}
+	if c.Discovery == "" {
+		c.Discovery = Discoveries[0]
 	}
 	if err := c.check(); err != nil {
 		return Connection{}, err

@@ -230,8 +230,8 @@ func TestNothingIsFoundThatIsNotThere(t *testing.T) {
 		"another's connection":     second(w.orgs.Connection(ctx, other, c.ID)),
 		"manual":                   second(w.orgs.Connection(ctx, o, identity.Manual)),
 		"welcome of another's":     w.orgs.SetWelcome(ctx, other, c.ID, true),
-		"discovery of another's":   w.orgs.SetDiscovery(ctx, other, c.ID, true),
-		"discovery of a malformed": w.orgs.SetDiscovery(ctx, o, "a\x00#", true),
+		"discovery of another's":   w.orgs.SetDiscovery(ctx, other, c.ID, "plain"),
+		"discovery of a malformed": w.orgs.SetDiscovery(ctx, o, "a\x00#", "plain"),
 		"welcome of a malformed":   w.orgs.SetWelcome(ctx, o, "a\x00#", true),
 		"a credential for another": third(w.orgs.Issue(ctx, other, c.ID, 0)),
 		"a credential for manual":  third(w.orgs.Issue(ctx, o, identity.Manual, 0)),
@@ -303,7 +303,7 @@ func TestSettingsAreChangedApart(t *testing.T) {
 			if i > 10 {
 				return
 			}
-			if err := w.orgs.SetDiscovery(t.Context(), o, c.ID, true); err != nil {
+			if err := w.orgs.SetDiscovery(t.Context(), o, c.ID, "plain"); err != nil {
 				t.Error(err)
 			}
 		})
@@ -313,7 +313,7 @@ func TestSettingsAreChangedApart(t *testing.T) {
 		t.Fatal(err)
 	}
 	got, err := w.orgs.Connection(t.Context(), o, c.ID)
-	if err != nil || !got.PlainDiscovery || !got.SuppressWelcome || got.Dialect != "strict" || got.Name != "C" {
+	if err != nil || got.Discovery != "plain" || !got.SuppressWelcome || got.Dialect != "strict" || got.Name != "C" {
 		t.Errorf("after changes at once the connection is %+v (%v)", got, err)
 	}
 }

@@ -345,25 +345,25 @@ func TestPlainDiscovery(t *testing.T) {
 	const pagination = `{"cursor":true,"index":true,"defaultPaginationMethod":"index","defaultPageSize":100,"maxPageSize":500,"cursorTimeout":3600}`
 	w.get("/ServiceProviderConfig").is("pagination", pagination)
 	w.get("/ServiceProviderConfig", "Authorization", "").is("pagination", pagination)
-	if err := w.orgs.SetDiscovery(context.Background(), w.org, w.conn.ID, true); err != nil {
+	if err := w.orgs.SetDiscovery(context.Background(), w.org, w.conn.ID, "plain"); err != nil {
 		t.Fatal(err)
 	}
 	w.get("/ServiceProviderConfig").lacks("pagination").is("sort.supported", "true")
 	w.get("/ResourceTypes").is("totalResults", "2")
 	w.get("/Schemas").is("totalResults", "3")
 	w.get("/ResourceTypes/User").is("schemaExtensions", `[{"schema":"`+enterprise+`","required":false}]`)
-	w.get("/ResourceTypes/Role").refused(404, "")
-	w.get("/Schemas/urn:okta:scim:schemas:core:1.0:Role").refused(404, "")
+	w.get("/ResourceTypes/Role").want(200) // who asks for it knows it
+	w.get("/Schemas/urn:okta:scim:schemas:core:1.0:Role").want(200)
 	w.get("/Users?cursor=").want(200).lacks("startIndex") // what is not told works all the same
 	w.get("/Roles").list()
-	if err := w.orgs.SetDiscovery(context.Background(), w.org, w.conn.ID, false); err != nil {
+	if err := w.orgs.SetDiscovery(context.Background(), w.org, w.conn.ID, "standard"); err != nil {
 		t.Fatal(err)
 	}
 	w.get("/ServiceProviderConfig").is("pagination", pagination)
-	if c, err := w.orgs.Connection(context.Background(), w.org, w.conn.ID); err != nil || c.PlainDiscovery || c.Name != "Directory" {
+	if c, err := w.orgs.Connection(context.Background(), w.org, w.conn.ID); err != nil || c.Discovery != "standard" || c.Name != "Directory" {
 		t.Errorf("the connection is %+v (%v)", c, err)
 	}
-	if err := w.orgs.SetDiscovery(context.Background(), w.org, identity.MintConnection(), true); err == nil {
+	if err := w.orgs.SetDiscovery(context.Background(), w.org, identity.MintConnection(), "plain"); err == nil {
 		t.Error("a connection that does not exist can be set")
 	}
 }

@@ -32,25 +32,25 @@ func (c *call) discovery(parts []string) error {
 		if single != "" {
 			return errNotFound
 		}
-		config := c.h.config(c.plain())
+		config := c.h.config(c.told("plain"))
 		// Whoever asks as nobody is told what holds for every connection. What the
 		// RFC's own configuration does not name is told to those alone whom it is for.
-		if c.mode == schema.Interop && !c.plain() {
+		if c.mode == schema.Interop && !c.told("plain") {
 			config.Set("interopProfileConformant", value.Boolean(true))
 		}
 		return c.send(http.StatusOK, config.Append(nil))
 	case "ResourceTypes":
 		for _, rt := range schema.All() {
-			if c.plain() && rt.Schema.Extra {
+			if rt.Schema.Extra && single == "" && !c.told("full") {
 				continue
 			}
 			if single == "" || strings.EqualFold(single, rt.Name) {
-				all = append(all, rt.Value(c.h.base, c.plain()))
+				all = append(all, rt.Value(c.h.base, !c.told("full")))
 			}
 		}
 	case "Schemas":
 		for _, s := range schema.Schemas() {
-			if c.plain() && s.Extra {
+			if s.Extra && single == "" && !c.told("full") {
 				continue
 			}
 			if single == "" || strings.EqualFold(single, s.ID) {
@@ -71,10 +71,9 @@ func (c *call) discovery(parts []string) error {
 	return c.send(http.StatusOK, appendPage(nil, paging{start: 1}, len(all), "", rendered))
 }
 
-// plain reports whether the connection's client is told only what RFC 7643 and
-// RFC 7644 know: some refuse whatever else stands in an answer. Nothing else
-// depends on it.
-func (c *call) plain() bool { return c.who.Org != nil && c.who.Connection.PlainDiscovery }
+// told reports whether that is what the connection's client is to be told (see
+// org.Discoveries). Nothing else depends on it.
+func (c *call) told(what string) bool { return c.who.Connection.Discovery == what }
 
 // config is RFC 7643 §5 and RFC 9865 §4, as true as the server is.
 func (h *Handler) config(plain bool) value.Value {

@@ -13,6 +13,12 @@ import (
 
 func TestDiscovery(t *testing.T) {
 	w := newWorld(t)
+	w.get("/ResourceTypes").is("totalResults", "2")
+	w.get("/Schemas").is("totalResults", "3")
+	w.get("/ResourceTypes/User").is("schemaExtensions", `[{"schema":"`+enterprise+`","required":false}]`)
+	if err := w.orgs.SetDiscovery(t.Context(), w.org, w.conn.ID, "full"); err != nil {
+		t.Fatal(err)
+	}
 	base := outside + scimhttp.Prefix
 	c := w.get("/ServiceProviderConfig").want(200).lacks("Resources").
 		is("schemas", `["urn:ietf:params:scim:schemas:core:2.0:ServiceProviderConfig"]`).

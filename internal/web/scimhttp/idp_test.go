@@ -9,7 +9,6 @@ import (
 	"strings"
 	"testing"
 
-	"gatehouse/internal/scim/schema"
 )
 
 // ofTokens are the fixtures of the token endpoint, which package web/oauth runs.
@@ -239,8 +238,8 @@ var idpCases = map[string]idpCase{
 	"rippling-config":         {post: func(s *scene, a answer) { a.is("patch.supported", "true").is("filter.supported", "true") }},
 	"okta-roles-list":         {post: listing()},
 	"sailpoint-discovery-1":   {post: bare("urn:ietf:params:scim:schemas:core:2.0:ServiceProviderConfig")},
-	"sailpoint-discovery-2":   {post: listing("User", "Group", "Role", "Entitlement")},
-	"sailpoint-discovery-3":   {post: listing(userURN, groupURN, enterprise, schema.ProductURN, schema.RoleURN, schema.EntitlementURN)},
+	"sailpoint-discovery-2":   {post: listing("User", "Group")},
+	"sailpoint-discovery-3":   {post: listing(userURN, groupURN, enterprise)},
 	"sailpoint-discovery-4":   {post: bare("urn:ietf:params:scim:schemas:core:2.0:ResourceType")},
 	"authentik-user-put": {users: true, post: func(s *scene, a answer) {
 		a.is("userName", `"ana"`).is("emails", `[{"value":"ana@corp.test","type":"other","primary":true}]`)
