@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-
 )
 
 // ofTokens are the fixtures of the token endpoint, which package web/oauth runs.
