@@ -261,3 +261,49 @@ func TestNameAndMembersChangeTogether(t *testing.T) {
 		t.Errorf("the latest of %d events is %+v, want one group.changed with the name and the member", len(events), events[0])
 	}
 }
+
+// TestAChangedGroupIsAsStored: the group that a change returns, which is put
+// together from what was read and written, is the one that is read afterwards.
+func TestAChangedGroupIsAsStored(t *testing.T) {
+	w := newWorld(t, nil)
+	var ids []string
+	for i := range 12 {
+		u, err := w.a.Join(t.Context(), doc(t, fmt.Sprintf(`{"userName":"u%d"}`, i)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, string(u.ID))
+	}
+	g, err := w.a.CreateGroup(t.Context(), group("G"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rename := func(g roster.Group) (provision.Doc, error) { return group(g.Name() + "x"), nil }
+	all := provision.Match(func(string) bool { return true })
+	for _, change := range []struct {
+		name  string
+		match provision.Match
+		edit  func(roster.Group) (provision.Doc, error)
+		ops   []provision.MemberOp
+	}{
+		{name: "one more", ops: []provision.MemberOp{{Kind: provision.AddMembers, IDs: ids[:1]}}},
+		{name: "several, guarded", match: all, ops: []provision.MemberOp{{Kind: provision.AddMembers, IDs: ids[1:]}}},
+		{name: "fewer, guarded", match: all, ops: []provision.MemberOp{{Kind: provision.RemoveMembers, IDs: ids[3:6]}}},
+		{name: "a name", edit: rename},
+		{name: "a name, and members", edit: rename, ops: []provision.MemberOp{{Kind: provision.ReplaceMembers, IDs: ids[2:9]}}},
+		{name: "nobody", ops: []provision.MemberOp{{Kind: provision.ReplaceMembers}}},
+	} {
+		got, _, err := w.a.ChangeGroup(t.Context(), string(g.ID), change.match, change.edit, change.ops)
+		if err != nil {
+			t.Fatalf("%s: %v", change.name, err)
+		}
+		is, err := w.a.Group(t.Context(), string(g.ID))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.Tag() != is.Tag() || got.Count != is.Count || !got.Modified.Equal(is.Modified) || !got.Created.Equal(is.Created) || got.Name() != is.Name() {
+			t.Errorf("%s: the change returns %d members, %v, %q with the tag %s; stored are %d, %v, %q with %s",
+				change.name, got.Count, got.Modified, got.Name(), got.Tag(), is.Count, is.Modified, is.Name(), is.Tag())
+		}
+	}
+}

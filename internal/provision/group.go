@@ -187,11 +187,14 @@ func (d Directory) ChangeGroup(ctx context.Context, id string, match Match, edit
 		if n.size() > perCommit || n.whole && match == nil && lost >= patient {
 			begun, err = d.journalGroup(ctx, &c, match != nil)
 		} else {
-			err = d.commitGroup(ctx, &c, match != nil || n.whole)
+			g, err = d.commitGroup(ctx, &c, match != nil || n.whole)
 		}
-		if err == nil {
+		if err == nil && begun {
 			g, err = d.Roster.Group(ctx, own)
 			return g, true, err
+		}
+		if err == nil {
+			return g, true, nil
 		}
 		if begun || !table.Conflicts(err) {
 			return roster.Group{}, begun, fmt.Errorf("change group: %w", err)
@@ -306,17 +309,21 @@ func (d Directory) journalGroup(ctx context.Context, c *groupChange, guarded boo
 
 // commitGroup writes a change of a group with its event; guarded, it depends on
 // the group and on its members being as they were read.
-func (d Directory) commitGroup(ctx context.Context, c *groupChange, guarded bool) error {
+//
+// It returns the group as the commit left what was read: who changes another
+// shard of its members at the same time is not in it, and its tag is then one
+// that no precondition meets.
+func (d Directory) commitGroup(ctx context.Context, c *groupChange, guarded bool) (roster.Group, error) {
 	writes := append(slices.Clone(c.writes), d.memberWrites(c.group.ID, c.add)...)
 	if len(c.remove) > 0 {
 		more, err := d.s.ending(ctx, d.Roster, c.group.ID, c.remove)
 		if err != nil {
-			return err
+			return roster.Group{}, err
 		}
 		writes = mergeAdds(append(writes, more...))
 	}
 	if len(writes) == 0 && !c.edited { // others did all of it meanwhile
-		return &table.ConflictError{Keys: []table.Key{c.group.Item.Key}}
+		return roster.Group{}, &table.ConflictError{Keys: []table.Key{c.group.Item.Key}}
 	}
 	id := identity.MintEvent(d.s.now(), c.group.LastEvent)
 	e := audit.Event{ID: id, Subject: string(c.group.ID), Kind: audit.GroupMembers, Actor: d.actor,
@@ -329,21 +336,51 @@ func (d Directory) commitGroup(ctx context.Context, c *groupChange, guarded bool
 	}
 	event, err := e.Write(d.Roster.Org(), nil)
 	if err != nil {
-		return err
+		return roster.Group{}, err
 	}
 	writes = append(writes, event)
 	if guarded {
 		writes = d.unmoved(c.group, writes)
 	}
+	var data []byte
 	switch {
 	case c.edited:
 		c.next.LastEvent = id
-		writes = append(writes, table.Replace(c.group.Item, c.next.Encode()))
+		data = c.next.Encode()
+		writes = append(writes, table.Replace(c.group.Item, data))
 	case guarded:
 		writes = append(writes, table.Check(c.group.Item))
 	}
-	_, err = d.s.table.Commit(ctx, writes...)
-	return err
+	v, err := d.s.table.Commit(ctx, writes...)
+	if err != nil {
+		return roster.Group{}, err
+	}
+	g := c.group
+	if c.edited {
+		if g, err = g.Stored(d.Roster, v, data); err != nil {
+			return roster.Group{}, err
+		}
+	}
+	return g.Listing(d.headersAfter(c.group, writes, v)), nil
+}
+
+// headersAfter returns the headers of the group's members as the commit with the
+// version left them.
+func (d Directory) headersAfter(g roster.Group, writes []table.Write, v table.Version) []table.Item {
+	var out []table.Item
+	for _, k := range d.Roster.HeaderKeys(g.ID) {
+		var it table.Item
+		if at := slices.IndexFunc(g.Headers, func(h table.Item) bool { return h.Key == k }); at >= 0 {
+			it = g.Headers[at]
+		}
+		if at := slices.IndexFunc(writes, func(w table.Write) bool { return w.Key == k }); at >= 0 {
+			it = writes[at].Over(it, v)
+		}
+		if it.Exists() {
+			out = append(out, it)
+		}
+	}
+	return out
 }
 
 func (d Directory) deletes(ctx context.Context, keys []table.Key) ([]table.Write, error) {

@@ -98,6 +98,15 @@ func (g *Group) addHeader(it table.Item) {
 	}
 }
 
+// Listing returns g with these headers of its members.
+func (g Group) Listing(headers []table.Item) Group {
+	g.Count, g.locked, g.Headers, g.Modified = 0, false, nil, g.Item.Version.Time()
+	for _, it := range headers {
+		g.addHeader(it)
+	}
+	return g
+}
+
 // Busy reports whether a change of many members was being carried out in the
 // group when it was read: nothing else changes it until that is done.
 func (g *Group) Busy() bool { return g.Journal != "" || g.locked }
