@@ -2,6 +2,7 @@ package provision
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"strings"
 
@@ -99,6 +100,31 @@ type net struct {
 
 func (n net) size() int { return len(n.add) + len(n.remove) }
 
+// named looks up whom the steps add, all at once: a request may hold a step for
+// each of thousands.
+func (d Directory) named(ctx context.Context, g identity.Group, ops []MemberOp) (map[string]roster.Member, error) {
+	var ids []string
+	types := map[string]string{}
+	for _, op := range ops {
+		if op.Kind != RemoveMembers {
+			ids = append(ids, op.IDs...)
+			maps.Copy(types, op.Types)
+		}
+	}
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	list, err := d.members(ctx, g, ids, types)
+	if err != nil {
+		return nil, err
+	}
+	known := make(map[string]roster.Member, len(list))
+	for _, m := range list {
+		known[m.ID] = m
+	}
+	return known, nil
+}
+
 // netMembers finds out what the steps come to.
 func (d Directory) netMembers(ctx context.Context, g identity.Group, ops []MemberOp) (net, error) {
 	var n net
@@ -117,18 +143,18 @@ func (d Directory) netMembers(ctx context.Context, g identity.Group, ops []Membe
 		}
 		want[m.ID] = word{in, m}
 	}
+	known, err := d.named(ctx, g, ops)
+	if err != nil {
+		return net{}, err
+	}
 	for _, op := range ops {
 		switch op.Kind {
 		case ReplaceMembers:
 			n.whole, want, order = true, map[string]word{}, nil
 			fallthrough
 		case AddMembers:
-			ms, err := d.members(ctx, g, op.IDs, op.Types)
-			if err != nil {
-				return net{}, err
-			}
-			for _, m := range ms {
-				say(m, true)
+			for _, id := range op.IDs {
+				say(known[id], true)
 			}
 		case RemoveMembers:
 			// Who never was a member is not one afterwards: success (RFC 7644 §3.5.2.2).

@@ -107,15 +107,11 @@ func (d Directory) User(ctx context.Context, id string, groups bool) (roster.Use
 // SayActive gives a document that does not say whether the user is active the
 // value that holds. It is for whole documents: a profile update that leaves it
 // out must not let a suspended user in, nor hide that others may come in.
-func (doc Doc) SayActive(active bool) (Doc, error) {
+func (doc Doc) SayActive(active bool) Doc {
 	if doc.Attributes.Get("active").Kind() == value.Bool {
-		return doc, nil
+		return doc
 	}
-	said := doc.Attributes.Clone()
-	said.Set("active", value.Boolean(active))
-	// Settling puts the attribute into its place in the schema's order.
-	settled, _, err := schema.User.Settle(said, schema.Compat)
-	return Doc{Attributes: settled, Extensions: doc.Extensions}, err
+	return Doc{Attributes: schema.User.Place(doc.Attributes, "active", value.Boolean(active)), Extensions: doc.Extensions}
 }
 
 func facts(u *roster.User) lifecycle.Facts {
@@ -137,10 +133,7 @@ func taken(what string) error {
 // the answer is a record of the connection's own that means that user. One that
 // another directory's user goes by is a Conflict, kept for a person to look at.
 func (d Directory) Join(ctx context.Context, doc Doc) (roster.User, error) {
-	doc, err := doc.SayActive(true)
-	if err != nil {
-		return roster.User{}, err
-	}
+	doc = doc.SayActive(true)
 	name, externalID := doc.Attributes.Get("userName").Text(), doc.Attributes.Get("externalId").Text()
 	for range tries {
 		u := roster.User{ID: identity.MintUser(d.conn.ID), Seal: secret.Mint()}

@@ -261,3 +261,26 @@ func (n *settler) container(urn string, v value.Value) (value.Value, error) {
 	}
 	return n.object(Ref{URN: urn}, n.rt.extension(urn).Attributes, v)
 }
+
+// Place returns the settled document with another value of one of the type's own
+// attributes, where the schema's order has it. The rest stays as it is.
+func (rt *ResourceType) Place(doc value.Value, name string, v value.Value) value.Value {
+	at := find(rt.Schema.Attributes, name)
+	members := doc.Members()
+	out := make([]value.Member, 0, len(members)+1)
+	placed := false
+	for _, m := range members {
+		i := find(rt.Schema.Attributes, m.Name)
+		switch {
+		case i == at:
+			continue
+		case !placed && (i > at || rt.extension(m.Name) != nil):
+			out, placed = append(out, value.M(rt.Schema.Attributes[at].Name, v)), true
+		}
+		out = append(out, m)
+	}
+	if !placed {
+		out = append(out, value.M(rt.Schema.Attributes[at].Name, v))
+	}
+	return value.Obj(out...)
+}

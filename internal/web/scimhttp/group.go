@@ -15,7 +15,7 @@ import (
 
 // wantMembers tells whether the members of the group go into the answer. A
 // group too large to be listed whole comes without them, and says so to who
-// insists.
+// insists, unless it is the answer to a change that is made.
 func (c *call) wantMembers(g *roster.Group, p schema.Projection) (bool, error) {
 	if !p.Wants("members") {
 		return false, nil
@@ -23,7 +23,7 @@ func (c *call) wantMembers(g *roster.Group, p schema.Projection) (bool, error) {
 	if g.Count <= c.h.maxMembers {
 		return true, nil
 	}
-	if p.IsDefault() {
+	if c.changed || !p.Asks("members") {
 		return false, nil
 	}
 	return false, fault.New(fault.Invalid, fault.TooMany, "The group has more than %d members; they are not listed in one answer. GET /Groups/%s/members lists them by pages.", c.h.maxMembers, g.ID)
@@ -102,6 +102,7 @@ func (c *call) postGroup() error {
 	if err != nil {
 		return err
 	}
+	c.changed = true
 	return c.sendGroup(http.StatusCreated, &g, p)
 }
 
@@ -127,6 +128,7 @@ func (c *call) putGroup(id string) error {
 	if err != nil {
 		return err
 	}
+	c.changed = true
 	return c.sendGroup(http.StatusOK, &g, p)
 }
 
@@ -156,14 +158,23 @@ func (c *call) patchGroup(id string) error {
 			return c.apply(rest, schema.Group, g.Doc(), id)
 		}
 	}
-	g, _, err := c.dir.ChangeGroup(c.r.Context(), id, c.ifMatch(), edit, memberOps(steps))
+	match := c.ifMatch()
+	g, _, err := c.dir.ChangeGroup(c.r.Context(), id, match, edit, memberOps(steps))
 	if err != nil {
 		return err
 	}
+	c.changed = true
 	if !p.IsDefault() {
+		if g, err = c.dir.Group(c.r.Context(), id); err != nil {
+			return err
+		}
 		return c.sendGroup(http.StatusOK, &g, p)
 	}
-	c.w.Header().Set("ETag", etag(g.Tag()))
+	if match != nil {
+		// The client knew the state that it changed, so it knows the one that the
+		// tag is of. Another's tag would let it overwrite what it never saw.
+		c.w.Header().Set("ETag", etag(g.Tag()))
+	}
 	c.sendNothing(http.StatusNoContent)
 	return nil
 }

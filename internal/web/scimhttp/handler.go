@@ -73,6 +73,8 @@ type call struct {
 
 	ancestry *roster.Ancestry // of groups; nil until it is needed
 
+	changed bool // the change is made: nothing may refuse the request any more
+
 	route  string        // the pattern of the path, never the path
 	status int           // zero until the answer has begun
 	report schema.Report // in what the message was bent to fit

@@ -249,3 +249,59 @@ func TestTwentyThousandMembers(t *testing.T) {
 		t.Errorf("the last page is %s", a.body)
 	}
 }
+
+// TestAChangeIsNotRefusedByItsAnswer: what was done is not answered with an
+// error because the answer would be too large.
+func TestAChangeIsNotRefusedByItsAnswer(t *testing.T) {
+	w := newWorld(t)
+	w.Bound(1<<30, 2, 0)
+	ids := []string{w.user("ada@example.com"), w.user("bo@example.com"), w.user("cy@example.com")}
+	refs := make([]string, len(ids))
+	for i, id := range ids {
+		refs[i] = `{"value":"` + id + `"}`
+	}
+	all := strings.Join(refs, ",")
+	made := w.do("POST", "/Groups?attributes=members,displayName", `{"schemas":["`+groupURN+`"],"displayName":"Team","members":[`+all+`]}`).want(201).lacks("members")
+	g := made.text("id")
+	w.do("PUT", "/Groups/"+g+"?attributes=members", `{"schemas":["`+groupURN+`"],"displayName":"Crew","members":[`+all+`]}`).want(200).lacks("members")
+	w.do("PATCH", "/Groups/"+g+"?attributes=members", patch(`{"op":"replace","path":"displayName","value":"Gang"}`)).want(200).lacks("members")
+	w.get("/Groups/"+g).want(200).lacks("members").is("displayName", `"Gang"`)
+	w.get("/Groups/"+g+"?attributes=members").refused(400, "tooMany")
+	w.get("/Groups/"+g+"?attributes=members.value").refused(400, "tooMany")
+	for _, out := range []string{"meta", "displayName", "externalId"} {
+		w.get("/Groups/"+g+"?excludedAttributes="+out).want(200).lacks("members")
+	}
+	w.get("/Groups?excludedAttributes=meta").is("totalResults", "1")
+}
+
+// TestTheTagOfAPatch: only who named the state that it changes learns the tag of
+// the next one; with another's it could overwrite what it never saw.
+func TestTheTagOfAPatch(t *testing.T) {
+	w := newWorld(t)
+	ada := w.user("ada@example.com")
+	g := w.group("Team")
+	add := patch(`{"op":"add","path":"members","value":[{"value":"` + ada + `"}]}`)
+	if tag := w.do("PATCH", "/Groups/"+g, add).want(204).header.Get("ETag"); tag != "" {
+		t.Errorf("a PATCH without If-Match is answered with the tag %s", tag)
+	}
+	was := w.get("/Groups/" + g).header.Get("ETag")
+	is := w.do("PATCH", "/Groups/"+g, patch(`{"op":"remove","path":"members"}`), "If-Match", was).want(204).header.Get("ETag")
+	if now := w.get("/Groups/" + g).header.Get("ETag"); is != now || is == was {
+		t.Errorf("a PATCH of %s is answered with the tag %s, GET with %s", was, is, now)
+	}
+}
+
+// TestStepsAreLookedUpTogether: a PATCH of a step a member costs no read for each.
+func TestStepsAreLookedUpTogether(t *testing.T) {
+	w := newWorld(t)
+	g := w.group("Team")
+	steps := make([]string, 200)
+	for i := range steps {
+		steps[i] = `{"op":"add","path":"members","value":[{"value":"` + w.user(fmt.Sprintf("u%d@example.com", i)) + `"}]}`
+	}
+	w.table.counts()
+	w.do("PATCH", "/Groups/"+g, patch(strings.Join(steps, ","))).want(204)
+	if reads, _ := w.table.counts(); reads > 60 {
+		t.Errorf("200 steps take %d reads", reads)
+	}
+}

@@ -3,6 +3,7 @@ package scimhttp
 import (
 	"net/http"
 
+	"gatehouse/internal/fault"
 	"gatehouse/internal/provision"
 	"gatehouse/internal/roster"
 	"gatehouse/internal/scim/patch"
@@ -19,7 +20,11 @@ func (c *call) trace(u *roster.User, p schema.Projection) error {
 	if c.ancestry == nil {
 		c.ancestry = c.dir.Roster.Ancestry()
 	}
-	return c.ancestry.Of(c.r.Context(), u)
+	err := c.ancestry.Of(c.r.Context(), u)
+	if c.changed && fault.Coded(err, fault.TooMany) {
+		return nil
+	}
+	return err
 }
 
 // renderUser renders a user with the memberships that it was read with.
@@ -89,6 +94,7 @@ func (c *call) postUser() error {
 	if err != nil {
 		return err
 	}
+	c.changed = true
 	return c.sendUser(http.StatusCreated, &u, p)
 }
 
@@ -103,7 +109,7 @@ func (c *call) putUser(id string) error {
 	if err != nil {
 		return err
 	}
-	return c.changeUser(id, p, func(u roster.User) (provision.Doc, error) { return doc.SayActive(u.Active()) })
+	return c.changeUser(id, p, func(u roster.User) (provision.Doc, error) { return doc.SayActive(u.Active()), nil })
 }
 
 func (c *call) patchUser(id string) error {
@@ -129,6 +135,7 @@ func (c *call) changeUser(id string, p schema.Projection, edit func(roster.User)
 	if err != nil {
 		return err
 	}
+	c.changed = true
 	return c.sendUser(http.StatusOK, &u, p)
 }
 
