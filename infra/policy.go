@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // Statement allows actions on resources. The template has no denying ones.
@@ -64,10 +65,18 @@ func (s Statement) met(context map[string][]string) bool {
 
 // like matches as IAM does: * is any text, ? any one character.
 func like(pattern, s string) bool {
-	p := regexp.QuoteMeta(pattern)
-	p = strings.NewReplacer(`\*`, `.*`, `\?`, `.`).Replace(p)
-	return regexp.MustCompile(`(?s)^` + p + `$`).MatchString(s)
+	re, ok := likes.Load(pattern)
+	if !ok {
+		p := regexp.QuoteMeta(pattern)
+		p = strings.NewReplacer(`\*`, `.*`, `\?`, `.`).Replace(p)
+		re, _ = likes.LoadOrStore(pattern, regexp.MustCompile(`(?s)^`+p+`$`))
+	}
+	return re.(*regexp.Regexp).MatchString(s)
 }
+
+// likes are the patterns that were met, compiled: a rehearsal asks for each of
+// its calls.
+var likes sync.Map
 
 // statements reads a role's inline policies.
 func (s *scope) statements(role string) ([]Statement, error) {
