@@ -252,7 +252,7 @@ var english = catalogue{
 	"bent.first":             "First",
 	"bent.last":              "Last",
 	"bent.none.title":        "Everything fitted as it came",
-	"bent.none.text":         "If the directory sends something that has to be read differently, it is counted here, within a minute.",
+	"bent.none.text":         "If the directory sends something that has to be read differently, it is counted here, most often within a minute. A few of many may be missing.",
 	"bent.unknown-attribute": "An attribute that no schema has was left out.",
 	"bent.unknown-schema":    "A schema that is not known here was left out.",
 	"bent.old-schema":        "A schema of SCIM 1 was read as its successor.",

@@ -251,7 +251,7 @@ var german = catalogue{
 	"bent.first":             "Zuerst",
 	"bent.last":              "Zuletzt",
 	"bent.none.title":        "Alles passte, wie es kam",
-	"bent.none.text":         "Wenn das Verzeichnis etwas sendet, das anders gelesen werden muss, wird es hier innerhalb einer Minute gezählt.",
+	"bent.none.text":         "Wenn das Verzeichnis etwas sendet, das anders gelesen werden muss, wird es hier gezählt, meist innerhalb einer Minute. Von vielen können einige fehlen.",
 	"bent.unknown-attribute": "Ein Attribut, das kein Schema kennt, wurde weggelassen.",
 	"bent.unknown-schema":    "Ein Schema, das hier nicht bekannt ist, wurde weggelassen.",
 	"bent.old-schema":        "Ein Schema von SCIM 1 wurde als sein Nachfolger gelesen.",
