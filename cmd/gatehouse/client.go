@@ -63,13 +63,7 @@ func (c *clientListCmd) Run(ctx context.Context, all *cli, out io.Writer) error 
 		return columns(func(w io.Writer) {
 			for _, a := range all {
 				fmt.Fprintf(w, "%s\t%s\tconnection %s\t%s\n", a.Client, a.Name, a.Connection, state(a.Revoked.IsZero(), when(a.Revoked)))
-				for _, k := range a.Credentials {
-					what := "secret"
-					if k.Trust != nil {
-						what = "trust in " + k.Trust.Issuer
-					}
-					fmt.Fprintf(w, "\t%s %s\t%s\tcreated %s\tlast used %s\texpires %s\n", what, k.ID, state(k.Revoked.IsZero(), when(k.Revoked)), when(k.Created), when(k.LastUsed), when(k.Expires))
-				}
+				credentialLines(w, "\t", a.Credentials)
 			}
 		})
 	})

@@ -35,6 +35,16 @@ func TestConnectionUpdateAndShow(t *testing.T) {
 			t.Errorf("connection update prints\n%s\nwithout %q", text, want)
 		}
 	}
+	var client app.ClientAnswer
+	if err := json.Unmarshal([]byte(gatehouse(0, append([]string{"client", "create", "--name", "Payroll", "--json"}, of...)...)), &client); err != nil {
+		t.Fatal(err)
+	}
+	text = gatehouse(0, append([]string{"connection", "show"}, of...)...)
+	for _, want := range []string{"token " + made.Credential + " ", "secret " + client.Credential + " of client " + client.Client} {
+		if !strings.Contains(text, want) {
+			t.Errorf("connection show prints\n%s\nwithout %q", text, want)
+		}
+	}
 	gatehouse(0, append([]string{"connection", "update", "--rate", "0", "--name", "Entra"}, of...)...)
 	if text := gatehouse(0, append([]string{"connection", "show"}, of...)...); !strings.Contains(text, "Rate           what is usual here\n") || !strings.Contains(text, "Entra (") || !strings.Contains(text, "interop") {
 		t.Errorf("connection show prints\n%s", text)

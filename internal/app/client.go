@@ -47,17 +47,13 @@ type (
 		SCIM       string    `json:"scim"`
 	}
 	ClientView struct {
-		Org         string                 `json:"org"`
-		Connection  string                 `json:"connection"`
-		Client      string                 `json:"client"`
-		Name        string                 `json:"name"`
-		Created     time.Time              `json:"created"`
-		Revoked     time.Time              `json:"revoked,omitzero"`
-		Credentials []ClientCredentialView `json:"credentials"`
-	}
-	ClientCredentialView struct {
-		CredentialView
-		Trust *org.Trust `json:"trust,omitempty"` // none: a secret
+		Org         string           `json:"org"`
+		Connection  string           `json:"connection"`
+		Client      string           `json:"client"`
+		Name        string           `json:"name"`
+		Created     time.Time        `json:"created"`
+		Revoked     time.Time        `json:"revoked,omitzero"`
+		Credentials []CredentialView `json:"credentials"`
 	}
 )
 
@@ -188,10 +184,12 @@ func (op *Operator) clientList(ctx context.Context, in ClientArgs) (any, error) 
 			}
 		}
 		v := ClientView{Org: string(o.ID), Connection: string(c.Connection), Client: string(c.ID), Name: c.Name,
-			Created: c.Created, Revoked: c.Revoked, Credentials: []ClientCredentialView{}}
+			Created: c.Created, Revoked: c.Revoked, Credentials: []CredentialView{}}
 		for _, k := range credentials[c.Connection] {
 			if k.Client == c.ID {
-				v.Credentials = append(v.Credentials, ClientCredentialView{CredentialView{string(k.ID), k.Created, k.LastUsed, k.Expires, k.Revoked}, k.Trust})
+				view := credentialView(k)
+				view.Client = "" // as v says
+				v.Credentials = append(v.Credentials, view)
 			}
 		}
 		out = append(out, v)

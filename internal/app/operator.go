@@ -81,11 +81,14 @@ type (
 		Credentials []CredentialView `json:"credentials"`
 	}
 	CredentialView struct {
-		ID       string    `json:"id"`
-		Created  time.Time `json:"created"`
-		LastUsed time.Time `json:"lastUsed,omitzero"`
-		Expires  time.Time `json:"expires,omitzero"`
-		Revoked  time.Time `json:"revoked,omitzero"`
+		ID       string     `json:"id"`
+		Kind     string     `json:"kind"`             // "token"; of an OAuth client "secret" or "trust"
+		Client   string     `json:"client,omitempty"` // the OAuth client that it is of
+		Trust    *org.Trust `json:"trust,omitempty"`
+		Created  time.Time  `json:"created"`
+		LastUsed time.Time  `json:"lastUsed,omitzero"` // to five minutes
+		Expires  time.Time  `json:"expires,omitzero"`
+		Revoked  time.Time  `json:"revoked,omitzero"`
 	}
 	Done struct {
 		Done bool `json:"done"`
