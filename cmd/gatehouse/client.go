@@ -93,7 +93,7 @@ type clientTrustCmd struct {
 	Client   string   `required:"" help:"Id of the client."`
 	Issuer   string   `required:"" help:"Who signs (iss), such as https://login.microsoftonline.com/TENANT/v2.0; or the client's own id, if it signs for itself."`
 	Subject  string   `required:"" help:"Whom the issuer has to name (sub): for Entra ID the object id that its page shows."`
-	Audience []string `help:"Whom the issuer has to address (aud); may come several times. Default: the token URL." sep:"none"`
+	Audience []string `help:"Whom the issuer has to address (aud); may come several times. Default: the token URL, where the outside address is known." sep:"none"`
 	Keys     string   `name:"jwks-url" help:"Where the issuer's keys are. Default: where its discovery document says."`
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -55,5 +56,48 @@ func TestConnectionUpdateAndShow(t *testing.T) {
 	at := time.Date(2026, 11, 22, 9, 0, 0, 0, time.UTC)
 	if text := connectionText(app.ConnectionShown{Coercions: []org.Coercion{{Rule: "stringBoolean", Count: 12, First: at, Last: at.Add(time.Hour)}}}); !strings.Contains(text, "stringBoolean  12 times  first 2026-11-22 09:00 UTC  last 2026-11-22 10:00 UTC") {
 		t.Errorf("coercions are printed as\n%s", text)
+	}
+}
+
+// On a store at rest nobody knows the token URL unless it is said: a trust that
+// is for another would never be met.
+func TestTrustNamesAnAudience(t *testing.T) {
+	t.Setenv("GATEHOUSE_URL", "")
+	os.Unsetenv("GATEHOUSE_URL")
+	data := t.TempDir() + "/data"
+	gatehouse := func(code int, args ...string) (string, string) {
+		t.Helper()
+		var out, errs bytes.Buffer
+		if got := run(t.Context(), append(args, "--data", data), &out, &errs); got != code {
+			t.Fatalf("gatehouse %v = %d, %q; want %d", args, got, errs.String(), code)
+		}
+		return out.String(), errs.String()
+	}
+	gatehouse(0, "org", "create", "--name", "Example")
+	out, _ := gatehouse(0, "connection", "create", "--org", "example", "--name", "Entra", "--json")
+	var made app.CredentialAnswer
+	if err := json.Unmarshal([]byte(out), &made); err != nil {
+		t.Fatal(err)
+	}
+	out, _ = gatehouse(0, "client", "create", "--org", "example", "--connection", made.Connection, "--name", "Entra", "--no-secret", "--json")
+	var client app.ClientAnswer
+	if err := json.Unmarshal([]byte(out), &client); err != nil {
+		t.Fatal(err)
+	}
+	trust := []string{"client", "trust", "--org", "example", "--client", client.Client, "--issuer", "https://login.example.com/t/v2.0", "--subject", "s"}
+	if _, errs := gatehouse(1, trust...); !strings.Contains(errs, "--audience") || !strings.Contains(errs, "--url") {
+		t.Errorf("client trust without an audience says %q, want what to say", errs)
+	}
+	gatehouse(0, append(trust, "--audience", "api://x")...)
+	gatehouse(0, append(trust, "--url", "https://gatehouse.example.com")...)
+	out, _ = gatehouse(0, "client", "list", "--org", "example", "--json")
+	var list []app.ClientView
+	if err := json.Unmarshal([]byte(out), &list); err != nil || len(list) != 1 || len(list[0].Credentials) != 2 {
+		t.Fatalf("client list = %s, %v; want one client with two trusts", out, err)
+	}
+	for i, want := range []string{"api://x", "https://gatehouse.example.com/oauth/token"} {
+		if got := list[0].Credentials[i].Trust.Audiences; len(got) != 1 || got[0] != want {
+			t.Errorf("the trust is for %v, want %s", got, want)
+		}
 	}
 }

@@ -127,6 +127,10 @@ func (op *Operator) clientTrust(ctx context.Context, in ClientTrust) (any, error
 		return nil, err
 	}
 	if len(in.Audiences) == 0 {
+		if op.Guessed {
+			// It would be stored, and no assertion would ever be for it.
+			return nil, fault.New(fault.Invalid, "", "Say whom the issuer addresses with --audience, or name the outside address with --url: the token URL is not known here.")
+		}
 		in.Audiences = []string{op.App.URL + tokenPath}
 	}
 	cred, err := op.App.Orgs.AddTrust(ctx, o, c, org.Trust{Issuer: in.Issuer, Subject: in.Subject, Audiences: in.Audiences, Keys: in.Keys})

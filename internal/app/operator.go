@@ -20,6 +20,9 @@ import (
 // the command line reaches it over a socket, or in the command line itself.
 type Operator struct {
 	App *App
+	// Guessed says that nobody named the outside address, and that no program
+	// answers at the one in App.
+	Guessed bool
 	// Home adds the commands that only a home can carry out, by name.
 	Home map[string]func(ctx context.Context, args json.RawMessage) (any, error)
 }
