@@ -101,3 +101,42 @@ func TestTrustNamesAnAudience(t *testing.T) {
 		}
 	}
 }
+
+// A connection of a directory that uses OAuth has no secret that nobody holds;
+// a token can be made later.
+func TestConnectionWithoutAToken(t *testing.T) {
+	data := t.TempDir() + "/data"
+	gatehouse := func(code int, args ...string) string {
+		t.Helper()
+		var out, errs bytes.Buffer
+		if got := run(t.Context(), append(args, "--data", data), &out, &errs); got != code {
+			t.Fatalf("gatehouse %v = %d, %q; want %d", args, got, errs.String(), code)
+		}
+		return out.String()
+	}
+	gatehouse(0, "org", "create", "--name", "Example")
+	if text := gatehouse(0, "connection", "create", "--org", "example", "--name", "Okta", "--no-token"); strings.Contains(text, "oken ") || strings.Contains(text, "Credential") || !strings.Contains(text, "gatehouse client create --org example --connection ") {
+		t.Errorf("connection create --no-token prints\n%s\nwant what to do next, and no token", text)
+	}
+	out := gatehouse(0, "connection", "create", "--org", "example", "--name", "Entra", "--no-token", "--json")
+	var made app.CredentialAnswer
+	if err := json.Unmarshal([]byte(out), &made); err != nil || made.Connection == "" || made.SCIM == "" || strings.Contains(out, "token") || strings.Contains(out, "credential") {
+		t.Errorf("connection create --no-token --json = %s, %v", out, err)
+	}
+	of := []string{"--org", "example", "--connection", made.Connection}
+	show := func() (c app.ConnectionShown) {
+		t.Helper()
+		if err := json.Unmarshal([]byte(gatehouse(0, append([]string{"connection", "show", "--json"}, of...)...)), &c); err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	if c := show(); len(c.Credentials) != 0 {
+		t.Errorf("a connection without a token has the credentials %+v", c.Credentials)
+	}
+	gatehouse(0, append([]string{"connection", "rotate"}, of...)...)
+	if c := show(); len(c.Credentials) != 1 || c.Credentials[0].Kind != "token" {
+		t.Errorf("after connection rotate it has %+v, want a token", c.Credentials)
+	}
+	gatehouse(2, "connection", "create", "--org", "example", "--name", "Both", "--no-token", "--expires", "8760h")
+}

@@ -53,7 +53,8 @@ type (
 		Rate      int    `json:"rate,omitempty"` // requests a second; 0: what is usual
 		NoWelcome bool   `json:"noWelcome,omitempty"`
 		Discovery string `json:"discovery,omitempty"`
-		Expires   string `json:"expires,omitempty"` // lifetime of the credential, "8760h"
+		NoToken   bool   `json:"noToken,omitempty"` // for a directory that uses OAuth
+		Expires   string `json:"expires,omitempty"` // lifetime of the token, "8760h"
 	}
 	ConnectionArgs struct {
 		Org        string `json:"org"`
@@ -66,9 +67,9 @@ type (
 	CredentialAnswer struct {
 		Org        string `json:"org"`
 		Connection string `json:"connection"`
-		Credential string `json:"credential"`
-		Token      string `json:"token"` // shown this once
-		SCIM       string `json:"scim"`  // base URL
+		Credential string `json:"credential,omitempty"` // none, where no token was asked for
+		Token      string `json:"token,omitempty"`      // shown this once
+		SCIM       string `json:"scim"`                 // base URL
 		SignIn     string `json:"signIn"`
 	}
 	ConnectionAnswer struct {
@@ -234,11 +235,21 @@ func (op *Operator) connectionCreate(ctx context.Context, in ConnectionCreate) (
 	if err != nil {
 		return nil, err
 	}
+	if in.NoToken && life > 0 {
+		return nil, fault.New(fault.Invalid, "", "There is no token to have a lifetime: give either.")
+	}
 	c, err := op.App.Orgs.CreateConnection(ctx, o, org.Connection{Name: in.Name, Dialect: in.Dialect, Rate: in.Rate, SuppressWelcome: in.NoWelcome, Discovery: in.Discovery})
 	if err != nil {
 		return nil, err
 	}
+	if in.NoToken {
+		return op.credentialAnswer(o, c.ID), nil
+	}
 	return op.issue(ctx, o, c.ID, life)
+}
+
+func (op *Operator) credentialAnswer(o *org.Org, c identity.Connection) CredentialAnswer {
+	return CredentialAnswer{Org: string(o.ID), Connection: string(c), SCIM: op.App.SCIM(), SignIn: op.App.SignIn(o)}
 }
 
 func (op *Operator) issue(ctx context.Context, o *org.Org, c identity.Connection, life time.Duration) (any, error) {
@@ -246,8 +257,9 @@ func (op *Operator) issue(ctx context.Context, o *org.Org, c identity.Connection
 	if err != nil {
 		return nil, err
 	}
-	return CredentialAnswer{Org: string(o.ID), Connection: string(c), Credential: string(cred.ID), Token: token,
-		SCIM: op.App.URL + "/scim/v2", SignIn: op.App.SignIn(o)}, nil
+	ans := op.credentialAnswer(o, c)
+	ans.Credential, ans.Token = string(cred.ID), token
+	return ans, nil
 }
 
 func (op *Operator) connectionRotate(ctx context.Context, in ConnectionArgs) (any, error) {
