@@ -246,7 +246,7 @@ var english = catalogue{
 	"credential.revoked":     "Revoked",
 
 	"bent.title":             "What was read differently",
-	"bent.intro":             "Some of what this directory sends is not quite as the standard has it. It is read as it is meant, nothing is lost, and you need not do anything. The counts help when something looks wrong.",
+	"bent.intro":             "Some of what this directory sends is not quite as the standard has it. It is read as it is meant, and what has no place here is left out: the list says which. You need to do something only if you miss it.",
 	"bent.what":              "What was done",
 	"bent.count":             "How often",
 	"bent.first":             "First",

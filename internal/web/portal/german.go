@@ -245,7 +245,7 @@ var german = catalogue{
 	"credential.revoked":     "Widerrufen",
 
 	"bent.title":             "Was anders gelesen wurde",
-	"bent.intro":             "Manches, was dieses Verzeichnis sendet, entspricht nicht ganz dem Standard. Es wird so gelesen, wie es gemeint ist; nichts geht verloren, und Sie müssen nichts tun. Die Zahlen helfen, wenn etwas nicht stimmt.",
+	"bent.intro":             "Manches, was dieses Verzeichnis sendet, entspricht nicht ganz dem Standard. Es wird so gelesen, wie es gemeint ist, und was hier keinen Platz hat, wird weggelassen: Die Liste sagt, was. Zu tun ist nur etwas, wenn Sie es vermissen.",
 	"bent.what":              "Was getan wurde",
 	"bent.count":             "Wie oft",
 	"bent.first":             "Zuerst",
