@@ -63,13 +63,7 @@ func (c *clientListCmd) Run(ctx context.Context, all *cli, out io.Writer) error 
 		return columns(func(w io.Writer) {
 			for _, a := range all {
 				fmt.Fprintf(w, "%s\t%s\tconnection %s\t%s\n", a.Client, a.Name, a.Connection, state(a.Revoked.IsZero(), when(a.Revoked)))
-				for _, k := range a.Credentials {
-					what := "secret"
-					if k.Trust != nil {
-						what = "trust in " + k.Trust.Issuer
-					}
-					fmt.Fprintf(w, "\t%s %s\t%s\tcreated %s\tlast used %s\texpires %s\n", what, k.ID, state(k.Revoked.IsZero(), when(k.Revoked)), when(k.Created), when(k.LastUsed), when(k.Expires))
-				}
+				credentialLines(w, "\t", a.Credentials)
 			}
 		})
 	})
@@ -99,7 +93,7 @@ type clientTrustCmd struct {
 	Client   string   `required:"" help:"Id of the client."`
 	Issuer   string   `required:"" help:"Who signs (iss), such as https://login.microsoftonline.com/TENANT/v2.0; or the client's own id, if it signs for itself."`
 	Subject  string   `required:"" help:"Whom the issuer has to name (sub): for Entra ID the object id that its page shows."`
-	Audience []string `help:"Whom the issuer has to address (aud); may come several times. Default: the token URL." sep:"none"`
+	Audience []string `help:"Whom the issuer has to address (aud); may come several times. Default: the token URL, where the outside address is known." sep:"none"`
 	Keys     string   `name:"jwks-url" help:"Where the issuer's keys are. Default: where its discovery document says."`
 }
 

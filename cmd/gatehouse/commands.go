@@ -65,11 +65,11 @@ func orgText(o app.OrgAnswer) string {
 }
 
 type connectionCmd struct {
-	Create    connectionCreateCmd    `cmd:"" help:"Make a connection and its first credential."`
+	Create    connectionCreateCmd    `cmd:"" help:"Make a connection and, unless it is to use OAuth, its token."`
 	List      connectionListCmd      `cmd:"" help:"List an organization's connections, with credentials and their last use."`
 	Show      connectionShowCmd      `cmd:"" help:"Show a connection: its address, rate, credentials, and in what its messages were bent to fit."`
 	Update    connectionUpdateCmd    `cmd:"" help:"Change a connection's name, dialect or rate. What it stored stays as it is."`
-	Rotate    connectionRotateCmd    `cmd:"" help:"Issue another credential. The newest two are good; older ones end."`
+	Rotate    connectionRotateCmd    `cmd:"" help:"Issue another token. The newest two are good; older ones end."`
 	Revoke    connectionRevokeCmd    `cmd:"" help:"End a credential, or all of a connection's."`
 	Welcome   connectionWelcomeCmd   `cmd:"" help:"Switch the welcome emails of a connection's future users on or off."`
 	Discovery connectionDiscoveryCmd `cmd:"" help:"Choose what a connection's client is told by SCIM discovery."`
@@ -83,17 +83,27 @@ type connectionCreateCmd struct {
 	Rate      int    `help:"Requests a second that it may make, 25 or more. Default: what is usual here."`
 	NoWelcome bool   `help:"Its users get no welcome email."`
 	Discovery string `help:"What its client is told there is: standard, plain (without cursors, for clients that refuse what they do not know) or full (with Okta's types and products)." enum:"standard,plain,full" default:"standard"`
-	Expires   string `help:"Lifetime of the credential, such as 8760h. Default: until it is revoked."`
+	NoToken   bool   `help:"Without a static token: for a directory that uses OAuth (see client create). connection rotate makes one later." xor:"token"`
+	Expires   string `help:"Lifetime of the token, such as 8760h. Default: until it is revoked." xor:"token"`
 }
 
 func (c *connectionCreateCmd) Run(ctx context.Context, all *cli, out io.Writer) error {
 	return do(ctx, all, c.at, out, "connection create",
-		app.ConnectionCreate{Org: c.Org, Name: c.Name, Dialect: c.Dialect, Rate: c.Rate, NoWelcome: c.NoWelcome, Discovery: c.Discovery, Expires: c.Expires}, credentialText)
+		app.ConnectionCreate{Org: c.Org, Name: c.Name, Dialect: c.Dialect, Rate: c.Rate, NoWelcome: c.NoWelcome, Discovery: c.Discovery, NoToken: c.NoToken, Expires: c.Expires}, func(a app.CredentialAnswer) string {
+			text := credentialText(a)
+			if c.NoToken {
+				text += fmt.Sprintf("Next         gatehouse client create --org %s --connection %s --name NAME\n", c.Org, a.Connection)
+			}
+			return text
+		})
 }
 
 func credentialText(a app.CredentialAnswer) string {
-	return fmt.Sprintf("Connection   %s\nBase URL     %s\nCredential   %s\nToken        %s\nThe token is shown this once.\n",
-		a.Connection, a.SCIM, a.Credential, a.Token)
+	text := fmt.Sprintf("Connection   %s\nBase URL     %s\n", a.Connection, a.SCIM)
+	if a.Token != "" {
+		text += fmt.Sprintf("Credential   %s\nToken        %s\nThe token is shown this once.\n", a.Credential, a.Token)
+	}
+	return text
 }
 
 type connectionListCmd struct {

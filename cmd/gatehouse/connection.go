@@ -67,10 +67,14 @@ func connectionText(a app.ConnectionShown) string {
 
 func credentialLines(w io.Writer, before string, all []app.CredentialView) {
 	for _, k := range all {
-		state := "good"
-		if !k.Revoked.IsZero() {
-			state = "revoked " + when(k.Revoked)
+		what := k.Kind
+		if k.Trust != nil {
+			what = "trust in " + k.Trust.Issuer
 		}
-		fmt.Fprintf(w, "%scredential %s\t%s\tcreated %s\tlast used %s\texpires %s\n", before, k.ID, state, when(k.Created), when(k.LastUsed), when(k.Expires))
+		of := ""
+		if k.Client != "" {
+			of = " of client " + k.Client
+		}
+		fmt.Fprintf(w, "%s%s %s%s\t%s\tcreated %s\tlast used %s\texpires %s\n", before, what, k.ID, of, state(k.Revoked.IsZero(), when(k.Revoked)), when(k.Created), when(k.LastUsed), when(k.Expires))
 	}
 }

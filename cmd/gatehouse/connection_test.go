@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -35,6 +36,16 @@ func TestConnectionUpdateAndShow(t *testing.T) {
 			t.Errorf("connection update prints\n%s\nwithout %q", text, want)
 		}
 	}
+	var client app.ClientAnswer
+	if err := json.Unmarshal([]byte(gatehouse(0, append([]string{"client", "create", "--name", "Payroll", "--json"}, of...)...)), &client); err != nil {
+		t.Fatal(err)
+	}
+	text = gatehouse(0, append([]string{"connection", "show"}, of...)...)
+	for _, want := range []string{"token " + made.Credential + " ", "secret " + client.Credential + " of client " + client.Client} {
+		if !strings.Contains(text, want) {
+			t.Errorf("connection show prints\n%s\nwithout %q", text, want)
+		}
+	}
 	gatehouse(0, append([]string{"connection", "update", "--rate", "0", "--name", "Entra"}, of...)...)
 	if text := gatehouse(0, append([]string{"connection", "show"}, of...)...); !strings.Contains(text, "Rate           what is usual here\n") || !strings.Contains(text, "Entra (") || !strings.Contains(text, "interop") {
 		t.Errorf("connection show prints\n%s", text)
@@ -46,4 +57,86 @@ func TestConnectionUpdateAndShow(t *testing.T) {
 	if text := connectionText(app.ConnectionShown{Coercions: []org.Coercion{{Rule: "stringBoolean", Count: 12, First: at, Last: at.Add(time.Hour)}}}); !strings.Contains(text, "stringBoolean  12 times  first 2026-11-22 09:00 UTC  last 2026-11-22 10:00 UTC") {
 		t.Errorf("coercions are printed as\n%s", text)
 	}
+}
+
+// On a store at rest nobody knows the token URL unless it is said: a trust that
+// is for another would never be met.
+func TestTrustNamesAnAudience(t *testing.T) {
+	t.Setenv("GATEHOUSE_URL", "")
+	os.Unsetenv("GATEHOUSE_URL")
+	data := t.TempDir() + "/data"
+	gatehouse := func(code int, args ...string) (string, string) {
+		t.Helper()
+		var out, errs bytes.Buffer
+		if got := run(t.Context(), append(args, "--data", data), &out, &errs); got != code {
+			t.Fatalf("gatehouse %v = %d, %q; want %d", args, got, errs.String(), code)
+		}
+		return out.String(), errs.String()
+	}
+	gatehouse(0, "org", "create", "--name", "Example")
+	out, _ := gatehouse(0, "connection", "create", "--org", "example", "--name", "Entra", "--json")
+	var made app.CredentialAnswer
+	if err := json.Unmarshal([]byte(out), &made); err != nil {
+		t.Fatal(err)
+	}
+	out, _ = gatehouse(0, "client", "create", "--org", "example", "--connection", made.Connection, "--name", "Entra", "--no-secret", "--json")
+	var client app.ClientAnswer
+	if err := json.Unmarshal([]byte(out), &client); err != nil {
+		t.Fatal(err)
+	}
+	trust := []string{"client", "trust", "--org", "example", "--client", client.Client, "--issuer", "https://login.example.com/t/v2.0", "--subject", "s"}
+	if _, errs := gatehouse(1, trust...); !strings.Contains(errs, "--audience") || !strings.Contains(errs, "--url") {
+		t.Errorf("client trust without an audience says %q, want what to say", errs)
+	}
+	gatehouse(0, append(trust, "--audience", "api://x")...)
+	gatehouse(0, append(trust, "--url", "https://gatehouse.example.com")...)
+	out, _ = gatehouse(0, "client", "list", "--org", "example", "--json")
+	var list []app.ClientView
+	if err := json.Unmarshal([]byte(out), &list); err != nil || len(list) != 1 || len(list[0].Credentials) != 2 {
+		t.Fatalf("client list = %s, %v; want one client with two trusts", out, err)
+	}
+	for i, want := range []string{"api://x", "https://gatehouse.example.com/oauth/token"} {
+		if got := list[0].Credentials[i].Trust.Audiences; len(got) != 1 || got[0] != want {
+			t.Errorf("the trust is for %v, want %s", got, want)
+		}
+	}
+}
+
+// A connection of a directory that uses OAuth has no secret that nobody holds;
+// a token can be made later.
+func TestConnectionWithoutAToken(t *testing.T) {
+	data := t.TempDir() + "/data"
+	gatehouse := func(code int, args ...string) string {
+		t.Helper()
+		var out, errs bytes.Buffer
+		if got := run(t.Context(), append(args, "--data", data), &out, &errs); got != code {
+			t.Fatalf("gatehouse %v = %d, %q; want %d", args, got, errs.String(), code)
+		}
+		return out.String()
+	}
+	gatehouse(0, "org", "create", "--name", "Example")
+	if text := gatehouse(0, "connection", "create", "--org", "example", "--name", "Okta", "--no-token"); strings.Contains(text, "oken ") || strings.Contains(text, "Credential") || !strings.Contains(text, "gatehouse client create --org example --connection ") {
+		t.Errorf("connection create --no-token prints\n%s\nwant what to do next, and no token", text)
+	}
+	out := gatehouse(0, "connection", "create", "--org", "example", "--name", "Entra", "--no-token", "--json")
+	var made app.CredentialAnswer
+	if err := json.Unmarshal([]byte(out), &made); err != nil || made.Connection == "" || made.SCIM == "" || strings.Contains(out, "token") || strings.Contains(out, "credential") {
+		t.Errorf("connection create --no-token --json = %s, %v", out, err)
+	}
+	of := []string{"--org", "example", "--connection", made.Connection}
+	show := func() (c app.ConnectionShown) {
+		t.Helper()
+		if err := json.Unmarshal([]byte(gatehouse(0, append([]string{"connection", "show", "--json"}, of...)...)), &c); err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	if c := show(); len(c.Credentials) != 0 {
+		t.Errorf("a connection without a token has the credentials %+v", c.Credentials)
+	}
+	gatehouse(0, append([]string{"connection", "rotate"}, of...)...)
+	if c := show(); len(c.Credentials) != 1 || c.Credentials[0].Kind != "token" {
+		t.Errorf("after connection rotate it has %+v, want a token", c.Credentials)
+	}
+	gatehouse(2, "connection", "create", "--org", "example", "--name", "Both", "--no-token", "--expires", "8760h")
 }

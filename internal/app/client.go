@@ -47,17 +47,13 @@ type (
 		SCIM       string    `json:"scim"`
 	}
 	ClientView struct {
-		Org         string                 `json:"org"`
-		Connection  string                 `json:"connection"`
-		Client      string                 `json:"client"`
-		Name        string                 `json:"name"`
-		Created     time.Time              `json:"created"`
-		Revoked     time.Time              `json:"revoked,omitzero"`
-		Credentials []ClientCredentialView `json:"credentials"`
-	}
-	ClientCredentialView struct {
-		CredentialView
-		Trust *org.Trust `json:"trust,omitempty"` // none: a secret
+		Org         string           `json:"org"`
+		Connection  string           `json:"connection"`
+		Client      string           `json:"client"`
+		Name        string           `json:"name"`
+		Created     time.Time        `json:"created"`
+		Revoked     time.Time        `json:"revoked,omitzero"`
+		Credentials []CredentialView `json:"credentials"`
 	}
 )
 
@@ -131,6 +127,10 @@ func (op *Operator) clientTrust(ctx context.Context, in ClientTrust) (any, error
 		return nil, err
 	}
 	if len(in.Audiences) == 0 {
+		if op.Guessed {
+			// It would be stored, and no assertion would ever be for it.
+			return nil, fault.New(fault.Invalid, "", "Say whom the issuer addresses with --audience, or name the outside address with --url: the token URL is not known here.")
+		}
 		in.Audiences = []string{op.App.URL + tokenPath}
 	}
 	cred, err := op.App.Orgs.AddTrust(ctx, o, c, org.Trust{Issuer: in.Issuer, Subject: in.Subject, Audiences: in.Audiences, Keys: in.Keys})
@@ -188,10 +188,12 @@ func (op *Operator) clientList(ctx context.Context, in ClientArgs) (any, error) 
 			}
 		}
 		v := ClientView{Org: string(o.ID), Connection: string(c.Connection), Client: string(c.ID), Name: c.Name,
-			Created: c.Created, Revoked: c.Revoked, Credentials: []ClientCredentialView{}}
+			Created: c.Created, Revoked: c.Revoked, Credentials: []CredentialView{}}
 		for _, k := range credentials[c.Connection] {
 			if k.Client == c.ID {
-				v.Credentials = append(v.Credentials, ClientCredentialView{CredentialView{string(k.ID), k.Created, k.LastUsed, k.Expires, k.Revoked}, k.Trust})
+				view := credentialView(k)
+				view.Client = "" // as v says
+				v.Credentials = append(v.Credentials, view)
 			}
 		}
 		out = append(out, v)

@@ -57,10 +57,16 @@ func TestClients(t *testing.T) {
 	if g := credentials(); len(g) != 2 || !g[secret] || !g[word] {
 		t.Errorf("the credentials are %v", g)
 	}
+	kinds := map[string]any{}
 	for _, k := range must("connection list", app.ConnectionArgs{Org: "acme"})["list"].([]any)[0].(map[string]any)["credentials"].([]any) {
-		if k := k.(map[string]any)["id"]; k == secret || k == word {
-			t.Errorf("connection list shows %v of an OAuth client among the tokens", k)
+		k := k.(map[string]any)
+		kinds[k["id"].(string)] = k["kind"]
+		if (k["kind"] == "token") != (k["client"] == nil) || (k["kind"] == "trust") != (k["trust"] != nil) || k["client"] != nil && k["client"] != id {
+			t.Errorf("connection list shows %v, want whose it is", k)
 		}
+	}
+	if len(kinds) != 3 || kinds[secret] != "secret" || kinds[word] != "trust" {
+		t.Errorf("connection list shows credentials of the kinds %v, want a token, a secret and a trust", kinds)
 	}
 
 	for name, args := range map[string]struct {
@@ -94,5 +100,52 @@ func TestClients(t *testing.T) {
 	must("connection revoke", app.ConnectionArgs{Org: "acme", Connection: conn})
 	if g := credentials(); g[second] || g[word] {
 		t.Errorf("after all of the connection's credentials ended the clients' are %v", g)
+	}
+}
+
+// A directory that speaks OAuth alone is seen to ask: by its client's secret.
+func TestLastUseOfAClient(t *testing.T) {
+	w := newWorld(t, nil)
+	op := &app.Operator{App: w.app}
+	must := func(name string, args any) map[string]any {
+		t.Helper()
+		out, err := do(t, op, name, args)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		return out
+	}
+	must("org create", app.OrgCreate{Name: "Acme"})
+	conn := must("connection create", app.ConnectionCreate{Org: "acme", Name: "Entra"})["connection"].(string)
+	c := must("client create", app.ClientCreate{Org: "acme", Connection: conn, Name: "Provisioning"})
+	of := app.ConnectionArgs{Org: "acme", Connection: conn}
+	if shown := must("connection show", of); shown["lastUsed"] != nil {
+		t.Errorf("a connection that nobody used was last used %v", shown["lastUsed"])
+	}
+	who, err := w.app.Orgs.Applicant(t.Context(), c["client"].(string))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cred, ok := who.Secret(c["secret"].(string))
+	if !ok {
+		t.Fatal("the client's secret is not good")
+	}
+	token, _, err := w.app.Orgs.Grant(t.Context(), who, cred)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.app.Orgs.Authenticate(t.Context(), token); err != nil {
+		t.Fatal(err)
+	}
+	shown := must("connection show", of)
+	last := shown["lastUsed"]
+	if last == nil {
+		t.Errorf("connection show answers %v after its client asked, want when it was last used", shown)
+	}
+	for _, k := range shown["credentials"].([]any) {
+		k := k.(map[string]any)
+		if (k["kind"] == "secret") != (k["lastUsed"] != nil) || k["lastUsed"] != nil && k["lastUsed"] != last {
+			t.Errorf("connection show has %v among the credentials, want the secret alone used, at %v", k, last)
+		}
 	}
 }

@@ -23,7 +23,7 @@ type (
 	ConnectionShown struct {
 		ConnectionAnswer
 		SCIM      string         `json:"scim"`              // base URL
-		LastUsed  time.Time      `json:"lastUsed,omitzero"` // of its credentials, to five minutes
+		LastUsed  time.Time      `json:"lastUsed,omitzero"` // the latest of its credentials, of whatever kind, to five minutes
 		Coercions []org.Coercion `json:"coercions"`         // by rule
 	}
 )
@@ -68,12 +68,22 @@ func (op *Operator) connection(ctx context.Context, o *org.Org, c org.Connection
 		return ans, err
 	}
 	for _, k := range creds {
-		if !k.Static() {
-			continue // client list shows them
-		}
-		ans.Credentials = append(ans.Credentials, CredentialView{string(k.ID), k.Created, k.LastUsed, k.Expires, k.Revoked})
+		ans.Credentials = append(ans.Credentials, credentialView(k))
 	}
 	return ans, nil
+}
+
+// credentialView tells of a credential everything but what it is recognised by.
+func credentialView(k org.Credential) CredentialView {
+	v := CredentialView{ID: string(k.ID), Kind: "token", Client: string(k.Client), Trust: k.Trust,
+		Created: k.Created, LastUsed: k.LastUsed, Expires: k.Expires, Revoked: k.Revoked}
+	switch {
+	case k.Trust != nil:
+		v.Kind = "trust"
+	case !k.Static():
+		v.Kind = "secret"
+	}
+	return v
 }
 
 func (op *Operator) connectionShow(ctx context.Context, in ConnectionArgs) (any, error) {

@@ -20,6 +20,9 @@ import (
 // the command line reaches it over a socket, or in the command line itself.
 type Operator struct {
 	App *App
+	// Guessed says that nobody named the outside address, and that no program
+	// answers at the one in App.
+	Guessed bool
 	// Home adds the commands that only a home can carry out, by name.
 	Home map[string]func(ctx context.Context, args json.RawMessage) (any, error)
 }
@@ -50,7 +53,8 @@ type (
 		Rate      int    `json:"rate,omitempty"` // requests a second; 0: what is usual
 		NoWelcome bool   `json:"noWelcome,omitempty"`
 		Discovery string `json:"discovery,omitempty"`
-		Expires   string `json:"expires,omitempty"` // lifetime of the credential, "8760h"
+		NoToken   bool   `json:"noToken,omitempty"` // for a directory that uses OAuth
+		Expires   string `json:"expires,omitempty"` // lifetime of the token, "8760h"
 	}
 	ConnectionArgs struct {
 		Org        string `json:"org"`
@@ -63,9 +67,9 @@ type (
 	CredentialAnswer struct {
 		Org        string `json:"org"`
 		Connection string `json:"connection"`
-		Credential string `json:"credential"`
-		Token      string `json:"token"` // shown this once
-		SCIM       string `json:"scim"`  // base URL
+		Credential string `json:"credential,omitempty"` // none, where no token was asked for
+		Token      string `json:"token,omitempty"`      // shown this once
+		SCIM       string `json:"scim"`                 // base URL
 		SignIn     string `json:"signIn"`
 	}
 	ConnectionAnswer struct {
@@ -81,11 +85,14 @@ type (
 		Credentials []CredentialView `json:"credentials"`
 	}
 	CredentialView struct {
-		ID       string    `json:"id"`
-		Created  time.Time `json:"created"`
-		LastUsed time.Time `json:"lastUsed,omitzero"`
-		Expires  time.Time `json:"expires,omitzero"`
-		Revoked  time.Time `json:"revoked,omitzero"`
+		ID       string     `json:"id"`
+		Kind     string     `json:"kind"`             // "token"; of an OAuth client "secret" or "trust"
+		Client   string     `json:"client,omitempty"` // the OAuth client that it is of
+		Trust    *org.Trust `json:"trust,omitempty"`
+		Created  time.Time  `json:"created"`
+		LastUsed time.Time  `json:"lastUsed,omitzero"` // to five minutes
+		Expires  time.Time  `json:"expires,omitzero"`
+		Revoked  time.Time  `json:"revoked,omitzero"`
 	}
 	Done struct {
 		Done bool `json:"done"`
@@ -228,11 +235,21 @@ func (op *Operator) connectionCreate(ctx context.Context, in ConnectionCreate) (
 	if err != nil {
 		return nil, err
 	}
+	if in.NoToken && life > 0 {
+		return nil, fault.New(fault.Invalid, "", "There is no token to have a lifetime: give either.")
+	}
 	c, err := op.App.Orgs.CreateConnection(ctx, o, org.Connection{Name: in.Name, Dialect: in.Dialect, Rate: in.Rate, SuppressWelcome: in.NoWelcome, Discovery: in.Discovery})
 	if err != nil {
 		return nil, err
 	}
+	if in.NoToken {
+		return op.credentialAnswer(o, c.ID), nil
+	}
 	return op.issue(ctx, o, c.ID, life)
+}
+
+func (op *Operator) credentialAnswer(o *org.Org, c identity.Connection) CredentialAnswer {
+	return CredentialAnswer{Org: string(o.ID), Connection: string(c), SCIM: op.App.SCIM(), SignIn: op.App.SignIn(o)}
 }
 
 func (op *Operator) issue(ctx context.Context, o *org.Org, c identity.Connection, life time.Duration) (any, error) {
@@ -240,8 +257,9 @@ func (op *Operator) issue(ctx context.Context, o *org.Org, c identity.Connection
 	if err != nil {
 		return nil, err
 	}
-	return CredentialAnswer{Org: string(o.ID), Connection: string(c), Credential: string(cred.ID), Token: token,
-		SCIM: op.App.URL + "/scim/v2", SignIn: op.App.SignIn(o)}, nil
+	ans := op.credentialAnswer(o, c)
+	ans.Credential, ans.Token = string(cred.ID), token
+	return ans, nil
 }
 
 func (op *Operator) connectionRotate(ctx context.Context, in ConnectionArgs) (any, error) {

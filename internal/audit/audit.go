@@ -89,7 +89,6 @@ type Event struct {
 	Subject string // the id of the user or group
 	Kind    Kind
 	Actor   Actor
-	Cause   identity.Event // the first event of the same request, where one request made several
 	Effects []Effect
 	Changes []Change // empty when sealed by a key that is gone
 	Sealed  bool     // Changes were sealed
@@ -100,12 +99,11 @@ type Event struct {
 }
 
 type head struct {
-	Kind    Kind           `json:"k"`
-	Actor   string         `json:"w"`
-	Cause   identity.Event `json:"y,omitempty"`
-	Effects string         `json:"f,omitempty"`
-	Sealed  bool           `json:"s,omitempty"`
-	Paged   bool           `json:"p,omitempty"`
+	Kind    Kind   `json:"k"`
+	Actor   string `json:"w"`
+	Effects string `json:"f,omitempty"`
+	Sealed  bool   `json:"s,omitempty"`
+	Paged   bool   `json:"p,omitempty"`
 }
 
 // maxValue is how long a value in an event may be; a longer one is replaced by
@@ -115,7 +113,7 @@ const maxValue = 16 << 10
 // Write returns the write that creates the event. Changes are sealed under seal
 // when it is given: personal values are readable for as long as the key is kept.
 func (e Event) Write(o *org.Org, seal *secret.Key) (table.Write, error) {
-	h := head{Kind: e.Kind, Actor: e.Actor.String(), Cause: e.Cause, Sealed: seal != nil, Paged: e.Paged}
+	h := head{Kind: e.Kind, Actor: e.Actor.String(), Sealed: seal != nil, Paged: e.Paged}
 	for i, f := range e.Effects {
 		if i > 0 {
 			h.Effects += " "
@@ -264,7 +262,7 @@ func open(data []byte, id identity.Event, seal *secret.Key) (Event, error) {
 	if err := json.Unmarshal(data[w:w+int(n)], &h); err != nil {
 		return Event{}, fmt.Errorf("the event is damaged: %w", err)
 	}
-	e := Event{ID: id, Kind: h.Kind, Cause: h.Cause, Sealed: h.Sealed, Paged: h.Paged}
+	e := Event{ID: id, Kind: h.Kind, Sealed: h.Sealed, Paged: h.Paged}
 	e.Actor.Kind, e.Actor.ID, _ = strings.Cut(h.Actor, ":")
 	for f := range strings.FieldsSeq(h.Effects) {
 		e.Effects = append(e.Effects, Effect(f))

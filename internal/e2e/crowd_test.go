@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 // lives are the courses that users take in the chaos; several clients let
@@ -166,5 +168,16 @@ func (c *crowd) persist(to *client, method, path string, body any, good ...int) 
 		c.mu.Lock()
 		c.again++
 		c.mu.Unlock()
+		time.Sleep(patience(a))
 	}
+}
+
+// patience is how long a client waits before it repeats: as it was told, which
+// is whole seconds, but so that a test ends.
+func patience(a answer) time.Duration {
+	const most = 2 * time.Second
+	if told, err := strconv.Atoi(a.header.Get("Retry-After")); err == nil && told > 0 {
+		return min(time.Duration(told)*time.Second, most)
+	}
+	return 10 * time.Millisecond
 }

@@ -365,7 +365,8 @@ func (f Folder) operate(ctx context.Context, outside, name string, args json.Raw
 	if _, err := os.Stat(f.path("store")); errors.Is(err, os.ErrNotExist) && !was && name != "org create" {
 		return nil, fault.New(fault.NotFound, "", "There is no Gatehouse in %s. Name its folder with --data.", f)
 	}
-	if outside == "" {
+	guessed := outside == ""
+	if guessed {
 		outside = "http://127.0.0.1:8080"
 	}
 	if err := checkURL(outside); err != nil {
@@ -376,6 +377,7 @@ func (f Folder) operate(ctx context.Context, outside, name string, args json.Raw
 		return nil, err
 	}
 	defer h.close()
+	h.op.Guessed = guessed
 	v, err := h.op.Do(ctx, name, args)
 	if err != nil {
 		return nil, err

@@ -24,9 +24,26 @@ type Coercion struct {
 	Last  time.Time `json:"last"`
 }
 
-// countEvery is how often a process writes down what it counted, for each
-// connection.
+// countEvery is how often a process that runs between requests writes down what
+// it counted, for each connection.
 const countEvery = time.Minute
+
+// One that is frozen between them, as in Lambda, may never be asked again: what
+// it did not write with its last request is lost. It writes with a request as
+// soon as
+//
+//   - frozenEvery has passed since it last wrote, or
+//   - what waits is more than a tenth of the run of messages it belongs to, or
+//     frozenMost messages.
+//
+// So a short run, as of a directory that asks every 40 minutes, is written
+// nearly whole, and in a long one a message costs the fiftieth part of a write.
+// A minute without a write ends a run.
+const (
+	frozenEvery = 5 * time.Second
+	frozenShare = 10
+	frozenMost  = 50
+)
 
 // countWait is how long a write of counts may take.
 const countWait = 2 * time.Second
@@ -41,6 +58,22 @@ type tally struct {
 	org     *Org
 	rules   map[string]Coercion
 	written time.Time // when it was last tried
+	waiting int       // messages that rules counts
+	run     int       // messages of this run that were written
+	failed  bool      // the last try
+}
+
+// due reports whether a process that is frozen between requests writes now.
+func (t *tally) due(now time.Time) bool {
+	switch {
+	case len(t.rules) == 0:
+		return false
+	case now.Sub(t.written) >= frozenEvery:
+		return true
+	case t.failed: // a table that takes nothing is not asked with every request
+		return false
+	}
+	return t.waiting >= frozenMost || t.waiting*frozenShare > t.run
 }
 
 func countKey(o *Org, c identity.Connection) table.Key {
@@ -48,9 +81,8 @@ func countKey(o *Org, c identity.Connection) table.Key {
 }
 
 // CountCoercions counts the rules by which a message of the connection was bent.
-// It stays in this process until WriteCoercions; what a process counted in its
-// last minute is lost with it, and so is, of a process that is frozen between
-// requests, what no further request gave it the time to write.
+// It stays in this process until WriteCoercions or WriteCoercionsFrozen; what is
+// not written by then is lost with the process.
 func (s *Store) CountCoercions(a Access, rules iter.Seq2[string, int]) {
 	now := s.now().UTC().Truncate(time.Second)
 	s.counts.mu.Lock()
@@ -63,6 +95,7 @@ func (s *Store) CountCoercions(a Access, rules iter.Seq2[string, int]) {
 		t = &tally{org: a.Org}
 		s.counts.m[a.Connection.ID] = t
 	}
+	t.waiting++
 	for rule, n := range rules {
 		t.add(Coercion{Rule: rule, Count: int64(n), First: now, Last: now})
 	}
@@ -94,22 +127,42 @@ func (c Coercion) plus(o Coercion) Coercion {
 // otherwise what was not written for a minute. What could not be written is kept
 // for the next time; where the outcome of a write is unknown it may count twice.
 func (s *Store) WriteCoercions(ctx context.Context, all bool) error {
+	return s.writeCounted(ctx, func(t *tally, now time.Time) bool { return all || now.Sub(t.written) >= countEvery })
+}
+
+// WriteCoercionsFrozen is WriteCoercions, with every request, of a process that
+// is frozen between requests. Lost with the process is at most a tenth of a run
+// of messages, or 49 of them.
+func (s *Store) WriteCoercionsFrozen(ctx context.Context) error {
+	return s.writeCounted(ctx, (*tally).due)
+}
+
+// counted is what a process counted of one connection and writes now.
+type counted struct {
+	id       identity.Connection
+	org      *Org
+	rules    map[string]Coercion
+	messages int
+}
+
+func (s *Store) writeCounted(ctx context.Context, due func(*tally, time.Time) bool) error {
 	now := s.now()
-	type due struct {
-		id  identity.Connection
-		org *Org
-		n   map[string]Coercion
-	}
-	var list []due
+	var list []counted
 	s.counts.mu.Lock()
 	for id, t := range s.counts.m {
+		quiet := now.Sub(t.written) >= countEvery
 		switch {
-		case !all && now.Sub(t.written) < countEvery:
 		case len(t.rules) == 0:
-			delete(s.counts.m, id)
-		default:
-			list = append(list, due{id, t.org, t.rules})
-			t.rules, t.written = nil, now
+			if quiet {
+				delete(s.counts.m, id)
+			}
+		case due(t, now):
+			list = append(list, counted{id, t.org, t.rules, t.waiting})
+			if quiet {
+				t.run = 0
+			}
+			t.run += t.waiting
+			t.rules, t.waiting, t.written, t.failed = nil, 0, now, false
 		}
 	}
 	s.counts.mu.Unlock()
@@ -120,20 +173,32 @@ func (s *Store) WriteCoercions(ctx context.Context, all bool) error {
 	defer cancel()
 	var errs []error
 	for _, d := range list {
-		if err := s.writeCoercions(ctx, d.org, d.id, d.n); err != nil {
+		if err := s.writeCoercions(ctx, d.org, d.id, d.rules); err != nil {
 			errs = append(errs, err)
-			s.counts.mu.Lock()
-			if t := s.counts.m[d.id]; t != nil {
-				for _, c := range d.n {
-					t.add(c)
-				}
-			} else if len(s.counts.m) < maxCached {
-				s.counts.m[d.id] = &tally{org: d.org, rules: d.n, written: now}
-			}
-			s.counts.mu.Unlock()
+			s.keep(d, now)
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// keep takes back what was not written.
+func (s *Store) keep(d counted, now time.Time) {
+	s.counts.mu.Lock()
+	defer s.counts.mu.Unlock()
+	t := s.counts.m[d.id]
+	if t == nil {
+		if len(s.counts.m) >= maxCached {
+			return
+		}
+		t = &tally{org: d.org, written: now, run: d.messages}
+		s.counts.m[d.id] = t
+	}
+	for _, c := range d.rules {
+		t.add(c)
+	}
+	t.waiting += d.messages
+	t.run = max(0, t.run-d.messages)
+	t.failed = true
 }
 
 // writeCoercions adds to what is stored. Of two processes at once one writes

@@ -1,6 +1,7 @@
 package org_test
 
 import (
+	"context"
 	"errors"
 	"maps"
 	"strings"
@@ -141,4 +142,102 @@ func TestCoercionsAtOnce(t *testing.T) {
 	if n != 1 {
 		t.Errorf("%d items hold the counts, want one", n)
 	}
+}
+
+// Of a process that is frozen between requests and never asked again little is
+// lost, however long the run was, and writing it costs little.
+func TestFrozenCoercions(t *testing.T) {
+	for _, c := range []struct {
+		messages int
+		each     time.Duration // from one to the next
+		lost     int           // at most
+		writes   int           // at most
+	}{
+		{1, time.Second, 0, 1},
+		{3, 200 * time.Millisecond, 0, 3}, // a cycle of Entra ID in which little changed
+		{20, 200 * time.Millisecond, 2, 15},
+		{500, 100 * time.Millisecond, 49, 50}, // ten a second
+		{5000, 40 * time.Millisecond, 49, 140},
+		{100, 5 * time.Second, 0, 100},
+	} {
+		w := newWorld(t)
+		a := w.access()
+		counting := &committing{Table: w.mem}
+		s := org.New(counting, w.key, w.now, believed)
+		for i := range c.messages {
+			if i > 0 {
+				w.pass(c.each)
+			}
+			s.CountCoercions(a, maps.All(map[string]int{"stringBoolean": 1, "operationCase": 3}))
+			if err := s.WriteCoercionsFrozen(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		other := org.New(w.mem, w.key, w.now, believed)
+		got := w.coercions(other, a)
+		if lost := c.messages - int(got["stringBoolean"]); lost < 0 || lost > c.lost || got["operationCase"] != 3*got["stringBoolean"] {
+			t.Errorf("of %d messages, %v apart, %v are written, want all but %d", c.messages, c.each, got, c.lost)
+		}
+		if counting.n > c.writes {
+			t.Errorf("%d messages, %v apart, cost %d writes, want %d at most", c.messages, c.each, counting.n, c.writes)
+		}
+	}
+}
+
+// A run that follows a quiet minute is written as closely as the first.
+func TestFrozenCoercionsOfEveryCycle(t *testing.T) {
+	w := newWorld(t)
+	a := w.access()
+	s := org.New(w.mem, w.key, w.now, believed)
+	other := org.New(w.mem, w.key, w.now, believed)
+	n := int64(0)
+	for range 5 {
+		for range 9 {
+			s.CountCoercions(a, maps.All(map[string]int{"stringBoolean": 1}))
+			if err := s.WriteCoercionsFrozen(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			n++
+			w.pass(200 * time.Millisecond)
+		}
+		w.wantCoercions(other, a, map[string]int64{"stringBoolean": n})
+		w.pass(40 * time.Minute)
+	}
+}
+
+// What waits is written with the next request, whether or not that one was bent;
+// and a table that takes nothing is tried again after five seconds, not with
+// every request.
+func TestFrozenCoercionsOutliveAFailure(t *testing.T) {
+	w := newWorld(t)
+	a := w.access()
+	broken := &refusing{Table: w.mem, err: errors.New("throttled")}
+	s := org.New(broken, w.key, w.now, believed)
+	failures := 0
+	for range 100 {
+		s.CountCoercions(a, maps.All(map[string]int{"upserted": 1}))
+		if s.WriteCoercionsFrozen(t.Context()) != nil {
+			failures++
+		}
+	}
+	if failures != 1 {
+		t.Errorf("a table that takes nothing was asked %d times at once, want once", failures)
+	}
+	broken.err = nil
+	w.pass(5 * time.Second)
+	if err := s.WriteCoercionsFrozen(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w.wantCoercions(org.New(w.mem, w.key, w.now, believed), a, map[string]int64{"upserted": 100})
+}
+
+// committing counts commits.
+type committing struct {
+	table.Table
+	n int
+}
+
+func (c *committing) Commit(ctx context.Context, writes ...table.Write) (table.Version, error) {
+	c.n++
+	return c.Table.Commit(ctx, writes...)
 }

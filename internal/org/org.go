@@ -134,8 +134,16 @@ func slugForm(s string) bool {
 	return true
 }
 
+// idForm reports whether an address could be an organization's id: commands take
+// either, and would not know which is meant.
+func idForm(slug string) bool {
+	_, ok := identity.ParseOrg(slug)
+	return ok
+}
+
 // Create makes an organization. A slug that the operator chose and that is
-// taken gives a Conflict; one made from the name gets a number.
+// taken gives a Conflict; one made from the name gets a number. None has the form
+// of an id.
 func (s *Store) Create(ctx context.Context, spec Spec) (*Org, error) {
 	name, err := label("organization", spec.Name)
 	if err != nil {
@@ -152,11 +160,16 @@ func (s *Store) Create(ctx context.Context, spec Spec) (*Org, error) {
 	if chosen && !slugForm(spec.Slug) {
 		return nil, fault.New(fault.Invalid, "", "An address has 1 to 50 characters of a-z, 0-9 and inner hyphens.")
 	}
-	base := spec.Slug
-	if !chosen {
-		base = slugOf(name)
+	if chosen && idForm(spec.Slug) {
+		return nil, fault.New(fault.Invalid, "", "The address %q could be an organization's id: choose another, such as one with a hyphen.", spec.Slug)
 	}
-	for try := 1; try <= 1000; try++ {
+	base, first := spec.Slug, 1
+	if !chosen {
+		if base = slugOf(name); idForm(base) {
+			first = 2
+		}
+	}
+	for try := first; try <= 1000; try++ {
 		slug := base
 		if try > 1 {
 			slug = base + "-" + strconv.Itoa(try)
@@ -256,12 +269,13 @@ func (s *Store) BySlug(ctx context.Context, slug string) (*Org, error) {
 	return s.Get(ctx, identity.Org(items[0].Data))
 }
 
-// Find takes an id or an address, as an operator types it.
+// Find takes an id or an address, as an operator types it. Where it could be
+// both it is the id: no other organization can have that.
 func (s *Store) Find(ctx context.Context, idOrSlug string) (*Org, error) {
-	if o, err := s.BySlug(ctx, idOrSlug); err == nil || !fault.Is(err, fault.NotFound) {
+	if o, err := s.Get(ctx, identity.Org(idOrSlug)); err == nil || !fault.Is(err, fault.NotFound) {
 		return o, err
 	}
-	return s.Get(ctx, identity.Org(idOrSlug))
+	return s.BySlug(ctx, idOrSlug)
 }
 
 // All yields every organization, in the order of ids.

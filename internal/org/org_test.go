@@ -345,3 +345,31 @@ func TestDigestsTellKindsAndOrganizationsApart(t *testing.T) {
 		t.Errorf("Part = %q, want %q", got, want)
 	}
 }
+
+// No organization's address can be taken for another's id.
+func TestAddressesAreNoIDs(t *testing.T) {
+	w := newWorld(t)
+	o, err := w.orgs.Create(t.Context(), org.Spec{Name: "Victim"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.orgs.Create(t.Context(), org.Spec{Name: "Other", Slug: string(o.ID)}); !fault.Is(err, fault.Invalid) {
+		t.Errorf("creating an organization whose address is another's id = %v, want a refusal", err)
+	}
+	if _, err := w.orgs.Create(t.Context(), org.Spec{Name: "Other", Slug: "mercedesbenz"}); !fault.Is(err, fault.Invalid) {
+		t.Errorf("creating an organization whose address could be an id = %v, want a refusal", err)
+	}
+	made, err := w.orgs.Create(t.Context(), org.Spec{Name: "Mercedesbenz"})
+	if err != nil || made.Slug != "mercedesbenz-2" {
+		t.Errorf("a name that could be an id gives %+v, %v; want the address mercedesbenz-2", made, err)
+	}
+	// As earlier versions allowed it.
+	if _, err := w.mem.Commit(t.Context(), table.Create(table.Key{Part: "SLUG#" + string(o.ID), Sort: "#"}, []byte(made.ID))); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{string(o.ID), o.Slug} {
+		if got, err := w.orgs.Find(t.Context(), name); err != nil || got.ID != o.ID {
+			t.Errorf("Find(%q) = %+v, %v; want %s", name, got, err, o.ID)
+		}
+	}
+}

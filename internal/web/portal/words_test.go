@@ -47,6 +47,25 @@ func TestCatalogues(t *testing.T) {
 	}
 }
 
+// Where a row says that something was left out, the words above it do not say
+// that nothing is lost.
+func TestWhatIsLeftOutIsSaid(t *testing.T) {
+	for name, c := range map[string]struct {
+		texts catalogue
+		says  string
+	}{"english": {english, "left out"}, "german": {german, "weggelassen"}} {
+		rows := 0
+		for _, text := range coercionTexts {
+			if strings.Contains(c.texts[text], c.says) {
+				rows++
+			}
+		}
+		if intro := c.texts["bent.intro"]; rows == 0 || !strings.Contains(intro, c.says) {
+			t.Errorf("%s: %d rows say %q, and what is above them says %q", name, rows, c.says, intro)
+		}
+	}
+}
+
 // Every text that a template or the code names exists, and every text is named.
 func TestTextsAreUsed(t *testing.T) {
 	used := map[string]bool{}

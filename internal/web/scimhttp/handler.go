@@ -45,7 +45,7 @@ type Config struct {
 	Log       *slog.Logger
 	Now       func() time.Time
 	// Frozen says that nothing runs between requests, as in Lambda: what was
-	// counted is then written at the end of a request, once a minute.
+	// counted is then written at the end of requests.
 	Frozen bool
 }
 
@@ -164,7 +164,7 @@ func (c *call) count() {
 	if !c.h.Frozen {
 		return
 	}
-	if err := c.h.Orgs.WriteCoercions(context.WithoutCancel(c.r.Context()), false); err != nil {
+	if err := c.h.Orgs.WriteCoercionsFrozen(context.WithoutCancel(c.r.Context())); err != nil {
 		c.h.Log.Warn("coercions are not written", "error", err.Error())
 	}
 }
