@@ -1,6 +1,7 @@
 package oauth_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -15,6 +16,7 @@ import (
 	"gatehouse/internal/egress"
 	"gatehouse/internal/fakes/idp"
 	"gatehouse/internal/org"
+	"gatehouse/internal/web/oauth"
 )
 
 func (f *federation) wants(what, reason string, a answer) {
@@ -305,6 +307,31 @@ func TestFirstFetchAtOnce(t *testing.T) {
 	wait.Wait()
 	if n := f.idp.Fetches.Load(); n != 1 {
 		t.Errorf("the keys were fetched %d times, want once", n)
+	}
+}
+
+// leaver is a fetcher whose client leaves while it waits.
+type leaver struct {
+	oauth.Fetcher
+	leave func()
+}
+
+func (l *leaver) Get(ctx context.Context, address string) ([]byte, error) {
+	l.leave()
+	return l.Fetcher.Get(ctx, address)
+}
+
+// Who hangs up while keys are fetched leaves them for the others.
+func TestHangingUpWhileKeysAreFetched(t *testing.T) {
+	f := newFederation(t)
+	l := &leaver{Fetcher: f.fetch}
+	f.fetch, f.mem = l, heeding{f.mem}
+	f.build()
+	gone, cancel := context.WithCancel(t.Context())
+	l.leave = cancel
+	f.assert(f.key.Sign(f.claims(nil), nil), func(r *http.Request) { *r = *r.WithContext(gone) })
+	if a := f.sign(nil); a.status != 200 || f.idp.Fetches.Load() != 1 {
+		t.Errorf("after one who hung up the next answers %d %v, with %d fetches", a.status, a.body, f.idp.Fetches.Load())
 	}
 }
 
