@@ -475,7 +475,7 @@ func TestRolesRefuse(t *testing.T) {
 	arn := "arn:aws:dynamodb:us-east-1:123456789012:table/gatehouse"
 	for _, c := range []struct{ folder, action, part string }{
 		{"scim", "PutItem", "TOK#0"}, {"scim", "GetItem", "O#0123456789ab#PW#00000#0"}, {"scim", "Query", "ORGS"}, {"scim", "GetItem", "SES#0"}, {"scim", "GetItem", "LNK#0"},
-		{"portal", "GetItem", "TOK#0"}, {"portal", "PutItem", "TOK#0"}, {"portal", "PutItem", "CLI#0"}, {"scim", "PutItem", "ACC#0"}, {"scim", "GetItem", "CLI#0"}, {"feed", "GetItem", "ACC#0"}, {"sweep", "GetItem", "ACC#0"}, {"portal", "PutItem", "O#0123456789ab#LOG#0"}, {"portal", "PutItem", "SLUG#x"}, {"portal", "Query", "ORGS"},
+		{"portal", "GetItem", "TOK#0"}, {"portal", "PutItem", "TOK#0"}, {"portal", "PutItem", "CLI#0"}, {"scim", "PutItem", "ACC#0"}, {"scim", "GetItem", "CLI#0"}, {"scim", "PutItem", "CLI#0"}, {"scim", "DeleteItem", "CLI#0"}, {"portal", "UpdateItem", "CLI#0"}, {"feed", "PutItem", "CLI#0"}, {"sweep", "PutItem", "CLI#0"}, {"feed", "GetItem", "ACC#0"}, {"sweep", "GetItem", "ACC#0"}, {"portal", "PutItem", "O#0123456789ab#LOG#0"}, {"portal", "PutItem", "SLUG#x"}, {"portal", "Query", "ORGS"},
 		{"feed", "GetItem", "TOK#0"}, {"feed", "PutItem", "O#0123456789ab"}, {"feed", "PutItem", "SLUG#x"},
 		{"welcome", "GetItem", "O#0123456789ab#PW#00000#0"}, {"welcome", "PutItem", "O#0123456789ab#U#00000#0"}, {"welcome", "GetItem", "TOK#0"},
 		{"mailevents", "GetItem", "O#0123456789ab"}, {"mailevents", "GetItem", "O#0123456789ab#U#00000#0"}, {"mailevents", "PutItem", "MID#0"},

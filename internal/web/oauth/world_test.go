@@ -241,6 +241,10 @@ var errBroken = errors.New("broken")
 
 func (broken) Get(context.Context, ...table.Key) ([]table.Item, error) { return nil, errBroken }
 
+func (broken) Query(context.Context, string, table.Range) iter.Seq2[table.Item, error] {
+	return func(yield func(table.Item, error) bool) { yield(table.Item{}, errBroken) }
+}
+
 // heeding is a table that answers nobody who has left, as one over a network.
 type heeding struct{ table.Table }
 
