@@ -138,6 +138,31 @@ func TestAssertionsThatAreRefused(t *testing.T) {
 	}
 }
 
+// A trust that corrects another works while the wrong one stands beside it.
+func TestATrustThatCorrectsAnother(t *testing.T) {
+	f := newFederation(t, func(t *org.Trust) { t.Keys = "https://127.0.0.1:1/keys" })
+	if a := f.sign(nil); a.status != 503 {
+		t.Fatalf("with the wrong address of keys it answers %d", a.status)
+	}
+	right := org.Trust{Issuer: f.idp.URL + "/tenant/v2.0", Subject: subject, Audiences: []string{audience}, Keys: f.idp.KeysURL()}
+	f.pass(time.Second)
+	if _, err := f.orgs.AddTrust(t.Context(), f.o, f.client, right); err != nil {
+		t.Fatal(err)
+	}
+	if a := f.sign(nil); a.status != 200 {
+		t.Errorf("with the right address beside it answers %d %v", a.status, a.body)
+	}
+	// And the other way: the newer one is wrong, the older one holds on.
+	f.pass(time.Second)
+	right.Keys = "https://127.0.0.1:1/other"
+	if _, err := f.orgs.AddTrust(t.Context(), f.o, f.client, right); err != nil {
+		t.Fatal(err)
+	}
+	if a := f.sign(nil); a.status != 200 {
+		t.Errorf("with a newer wrong address beside it answers %d %v", a.status, a.body)
+	}
+}
+
 // After the trust has ended nothing is taken, and its tokens are dead.
 func TestARevokedTrust(t *testing.T) {
 	f := newFederation(t)
