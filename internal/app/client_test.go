@@ -1,11 +1,15 @@
 package app_test
 
 import (
+	"context"
 	"testing"
 	"time"
 
 	"gatehouse/internal/app"
 	"gatehouse/internal/fault"
+	"gatehouse/internal/identity"
+	"gatehouse/internal/org"
+	"gatehouse/internal/table"
 )
 
 func TestClients(t *testing.T) {
@@ -94,5 +98,44 @@ func TestClients(t *testing.T) {
 	must("connection revoke", app.ConnectionArgs{Org: "acme", Connection: conn})
 	if g := credentials(); g[second] || g[word] {
 		t.Errorf("after all of the connection's credentials ended the clients' are %v", g)
+	}
+}
+
+// between is a table in which something happens just before a commit.
+type between struct {
+	table.Table
+	do func()
+}
+
+func (b *between) Commit(ctx context.Context, writes ...table.Write) (table.Version, error) {
+	if do := b.do; do != nil {
+		b.do = nil
+		do()
+	}
+	return b.Table.Commit(ctx, writes...)
+}
+
+// All credentials end, also one that was issued while the others were ended.
+func TestRevokeAllBesideARotation(t *testing.T) {
+	b := &between{}
+	w := newWorld(t, func(tab table.Table) table.Table { b.Table = tab; return b })
+	op := &app.Operator{App: w.app}
+	ans, err := do(t, op, "connection create", app.ConnectionCreate{Org: string(w.org.ID), Name: "Two"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn := ans["connection"].(string)
+	beside := org.New(w.mem, w.app.Key, time.Now, 0)
+	late := ""
+	b.do = func() {
+		if late, _, err = beside.Issue(t.Context(), w.org, identity.Connection(conn), 0); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := do(t, op, "connection revoke", app.ConnectionArgs{Org: string(w.org.ID), Connection: conn}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := beside.Authenticate(t.Context(), late); late == "" || !fault.Is(err, fault.Unauthorized) {
+		t.Errorf("a token that was issued beside revoking all is good: %v", err)
 	}
 }
