@@ -22,6 +22,13 @@ const (
 	triesOfAddress = 100
 )
 
+// A client may get so many tokens in a minute. A token is good for an hour, and
+// using it again is free; what is bounded is the store's work.
+const (
+	grantsOfClient = 120
+	grantWindow    = time.Minute
+)
+
 // countWait is how long counting may take. It is not the request's own time:
 // hanging up does not undo a try.
 const countWait = time.Second
@@ -103,4 +110,13 @@ func (h *Handler) failed(ctx context.Context, address string, no *refusal) *refu
 		return no
 	}
 	return busy(http.StatusTooManyRequests, "tries", "Too many tries that failed. Wait a few minutes; a request that is right is answered meanwhile.", c.end.Sub(h.Now()), nil)
+}
+
+// granting counts a token that the client is about to get, or refuses it.
+func (h *Handler) granting(ctx context.Context, client identity.Client) error {
+	c := h.counter("grants", string(client), grantsOfClient, grantWindow)
+	if h.count(ctx, c) {
+		return nil
+	}
+	return busy(http.StatusTooManyRequests, "grants", "Too many tokens in one minute. A token is good for an hour: keep it.", c.end.Sub(h.Now()), nil)
 }

@@ -53,6 +53,9 @@ func (x *exchange) grant(p proof, assertion jwt.Token) (string, time.Duration, e
 	if err != nil {
 		return "", 0, err
 	}
+	if err := x.h.granting(x.r.Context(), x.a.Client); err != nil {
+		return "", 0, err
+	}
 	token, life, err := x.h.Orgs.Grant(x.r.Context(), x.a, cred, writes...)
 	if table.Conflicts(err) {
 		return "", 0, unknown("replayed") // the one condition there is

@@ -315,6 +315,41 @@ func TestTries(t *testing.T) {
 	}
 }
 
+// A client gets so many tokens in a minute, from wherever it asks; others go on,
+// and what it has stays good.
+func TestGrantsAreCounted(t *testing.T) {
+	w := newWorld(t)
+	first := ""
+	for i := range 120 {
+		a := w.ask(w.post(), func(r *http.Request) { r.RemoteAddr = fmt.Sprint(i) })
+		if a.status != 200 {
+			t.Fatalf("token %d answers %d %v", i, a.status, a.body)
+		}
+		first = a.token()
+	}
+	w.build() // another process
+	for range 2 {
+		if a := w.ask(w.post()); a.status != 429 || a.header.Get("Retry-After") != "60" || a.token() != "" {
+			t.Errorf("a token beyond the limit answers %d %v %v", a.status, a.header, a.body)
+		}
+	}
+	if !w.good(first) {
+		t.Error("a token that was granted is good no longer")
+	}
+	other := w.newClient(w.conn.ID)
+	text, _, err := w.orgs.IssueSecret(t.Context(), w.o, other, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a := w.ask(grant("client_id", string(other.ID), "client_secret", text)); a.status != 200 {
+		t.Errorf("another client answers %d", a.status)
+	}
+	w.pass(time.Minute)
+	if a := w.ask(w.post()); a.status != 200 {
+		t.Errorf("a minute later it answers %d", a.status)
+	}
+}
+
 // Good requests are no tries, however many come at once.
 func TestGoodRequestsAtOnce(t *testing.T) {
 	f := newFederation(t)
