@@ -75,6 +75,8 @@ func TestClients(t *testing.T) {
 		"another organization's":          {"client rotate", app.ClientArgs{Org: "other", Client: id}, fault.NotFound},
 		"another organization's, to end":  {"client revoke", app.ClientArgs{Org: "other", Client: id}, fault.NotFound},
 		"another client's secret, to end": {"client revoke", app.ClientArgs{Org: "acme", Client: bare["client"].(string), Credential: secret}, fault.NotFound},
+		"keys at the metadata of a cloud": {"client trust", app.ClientTrust{Org: "acme", Client: id, Issuer: "https://i.example", Subject: "s", Keys: "https://169.254.169.254/keys"}, fault.Invalid},
+		"an issuer on this machine":       {"client trust", app.ClientTrust{Org: "acme", Client: id, Issuer: "https://localhost:8443", Subject: "s"}, fault.Invalid},
 		"no client":                       {"client trust", app.ClientTrust{Org: "acme", Client: "x", Issuer: "https://i.example", Subject: "s"}, fault.NotFound},
 		"four years":                      {"client rotate", app.ClientArgs{Org: "acme", Client: id, Expires: "35040h"}, fault.Invalid},
 		"four years at first":             {"client create", app.ClientCreate{Org: "acme", Connection: conn, Name: "x", Expires: "35040h"}, fault.Invalid},
