@@ -2,8 +2,10 @@ package app
 
 import (
 	"context"
+	"strings"
 	"time"
 
+	"gatehouse/internal/egress"
 	"gatehouse/internal/fault"
 	"gatehouse/internal/identity"
 	"gatehouse/internal/org"
@@ -132,6 +134,16 @@ func (op *Operator) clientTrust(ctx context.Context, in ClientTrust) (any, error
 			return nil, fault.New(fault.Invalid, "", "Say whom the issuer addresses with --audience, or name the outside address with --url: the token URL is not known here.")
 		}
 		in.Audiences = []string{op.App.URL + tokenPath}
+	}
+	for _, address := range []string{in.Issuer, in.Keys} {
+		// What is never fetched is refused now, to who can mend it; what an address
+		// has to be otherwise the trust says.
+		if !strings.HasPrefix(address, "https://") {
+			continue
+		}
+		if err := egress.Check(address); err != nil {
+			return nil, fault.New(fault.Invalid, "", "%.200q cannot be asked for keys: it has to be an address on the public internet.", address)
+		}
 	}
 	cred, err := op.App.Orgs.AddTrust(ctx, o, c, org.Trust{Issuer: in.Issuer, Subject: in.Subject, Audiences: in.Audiences, Keys: in.Keys})
 	if err != nil {

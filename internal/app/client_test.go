@@ -1,11 +1,15 @@
 package app_test
 
 import (
+	"context"
 	"testing"
 	"time"
 
 	"gatehouse/internal/app"
 	"gatehouse/internal/fault"
+	"gatehouse/internal/identity"
+	"gatehouse/internal/org"
+	"gatehouse/internal/table"
 )
 
 func TestClients(t *testing.T) {
@@ -77,6 +81,8 @@ func TestClients(t *testing.T) {
 		"another organization's":          {"client rotate", app.ClientArgs{Org: "other", Client: id}, fault.NotFound},
 		"another organization's, to end":  {"client revoke", app.ClientArgs{Org: "other", Client: id}, fault.NotFound},
 		"another client's secret, to end": {"client revoke", app.ClientArgs{Org: "acme", Client: bare["client"].(string), Credential: secret}, fault.NotFound},
+		"keys at the metadata of a cloud": {"client trust", app.ClientTrust{Org: "acme", Client: id, Issuer: "https://i.example", Subject: "s", Keys: "https://169.254.169.254/keys"}, fault.Invalid},
+		"an issuer on this machine":       {"client trust", app.ClientTrust{Org: "acme", Client: id, Issuer: "https://localhost:8443", Subject: "s"}, fault.Invalid},
 		"no client":                       {"client trust", app.ClientTrust{Org: "acme", Client: "x", Issuer: "https://i.example", Subject: "s"}, fault.NotFound},
 		"four years":                      {"client rotate", app.ClientArgs{Org: "acme", Client: id, Expires: "35040h"}, fault.Invalid},
 		"four years at first":             {"client create", app.ClientCreate{Org: "acme", Connection: conn, Name: "x", Expires: "35040h"}, fault.Invalid},
@@ -147,5 +153,44 @@ func TestLastUseOfAClient(t *testing.T) {
 		if (k["kind"] == "secret") != (k["lastUsed"] != nil) || k["lastUsed"] != nil && k["lastUsed"] != last {
 			t.Errorf("connection show has %v among the credentials, want the secret alone used, at %v", k, last)
 		}
+	}
+}
+
+// between is a table in which something happens just before a commit.
+type between struct {
+	table.Table
+	do func()
+}
+
+func (b *between) Commit(ctx context.Context, writes ...table.Write) (table.Version, error) {
+	if do := b.do; do != nil {
+		b.do = nil
+		do()
+	}
+	return b.Table.Commit(ctx, writes...)
+}
+
+// All credentials end, also one that was issued while the others were ended.
+func TestRevokeAllBesideARotation(t *testing.T) {
+	b := &between{}
+	w := newWorld(t, func(tab table.Table) table.Table { b.Table = tab; return b })
+	op := &app.Operator{App: w.app}
+	ans, err := do(t, op, "connection create", app.ConnectionCreate{Org: string(w.org.ID), Name: "Two"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn := ans["connection"].(string)
+	beside := org.New(w.mem, w.app.Key, time.Now, 0)
+	late := ""
+	b.do = func() {
+		if late, _, err = beside.Issue(t.Context(), w.org, identity.Connection(conn), 0); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := do(t, op, "connection revoke", app.ConnectionArgs{Org: string(w.org.ID), Connection: conn}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := beside.Authenticate(t.Context(), late); late == "" || !fault.Is(err, fault.Unauthorized) {
+		t.Errorf("a token that was issued beside revoking all is good: %v", err)
 	}
 }

@@ -285,23 +285,29 @@ func (op *Operator) connectionRevoke(ctx context.Context, in ConnectionArgs) (an
 	if err != nil {
 		return nil, err
 	}
-	ids := []identity.Credential{identity.Credential(in.Credential)}
-	if in.Credential == "" {
+	if in.Credential != "" {
+		if err := op.App.Orgs.Revoke(ctx, o, c.ID, identity.Credential(in.Credential)); err != nil {
+			return nil, err
+		}
+		return Done{true}, nil
+	}
+	// Somebody may rotate meanwhile: it is done when none is left.
+	for {
 		all, err := op.App.Orgs.Credentials(ctx, o, c.ID)
 		if err != nil {
 			return nil, err
 		}
-		ids = nil
+		done := true
 		for _, k := range all {
-			ids = append(ids, k.ID)
+			done = done && !k.Revoked.IsZero()
+			if err := op.App.Orgs.Revoke(ctx, o, c.ID, k.ID); err != nil {
+				return nil, err
+			}
+		}
+		if done {
+			return Done{true}, nil
 		}
 	}
-	for _, k := range ids {
-		if err := op.App.Orgs.Revoke(ctx, o, c.ID, k); err != nil {
-			return nil, err
-		}
-	}
-	return Done{true}, nil
 }
 
 func (op *Operator) connectionWelcome(ctx context.Context, in ConnectionArgs) (any, error) {

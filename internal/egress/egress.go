@@ -23,6 +23,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -86,11 +87,24 @@ func build(d *net.Dialer, permit func(netip.Addr) error, roots *x509.CertPool) *
 	}}
 }
 
-// Check refuses an address that is never asked, whatever it resolves to: for a
-// clear word to who types it.
+// Check refuses an address that is never asked, as far as it can be told without
+// resolving its name: for a clear word to who types it. What a name resolves to
+// is checked when it is dialled.
 func Check(address string) error {
-	_, err := parse(address)
-	return err
+	u, err := parse(address)
+	if err != nil {
+		return err
+	}
+	host := strings.ToLower(strings.TrimSuffix(u.Hostname(), "."))
+	if a, err := netip.ParseAddr(host); err == nil {
+		return public(a)
+	}
+	last := host[strings.LastIndexByte(host, '.')+1:]
+	// Some resolvers take 2130706433 and 0x7f.1 for 127.0.0.1; no name ends so.
+	if last == "localhost" || last == "" || last[0] >= '0' && last[0] <= '9' {
+		return fmt.Errorf("%w: the address is not on the public internet", ErrRefused)
+	}
+	return nil
 }
 
 func parse(address string) (*url.URL, error) {

@@ -271,3 +271,20 @@ func TestErrorsTellNoSecret(t *testing.T) {
 		}
 	}
 }
+
+// Addresses that are refused before anything is resolved.
+func TestCheckOfLiterals(t *testing.T) {
+	for _, host := range []string{
+		"127.0.0.1", "127.0.0.1:8443", "169.254.169.254", "10.1.2.3", "[::1]", "[::ffff:10.0.0.1]", "[fd00:ec2::254]:443", "0.0.0.0", "127.0.0.1.",
+		"localhost", "LOCALHOST:1", "a.localhost", "localhost.", "2130706433", "0x7f000001", "0x7f.1", "127.1", "0177.0.0.1",
+	} {
+		if err := Check("https://" + host + "/keys"); !errors.Is(err, ErrRefused) {
+			t.Errorf("Check of %s = %v, want a refusal", host, err)
+		}
+	}
+	for _, host := range []string{"login.example.com", "1.1.1.1", "[2606:4700::1111]:8443", "3.example.com", "localhost.example.com", "login.example.com."} {
+		if err := Check("https://" + host + "/keys"); err != nil {
+			t.Errorf("Check of %s = %v, want none", host, err)
+		}
+	}
+}

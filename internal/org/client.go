@@ -47,6 +47,26 @@ func clientOwnerKey(id identity.Client) table.Key {
 	return table.Key{Part: "CLI#" + string(id), Sort: sortSelf}
 }
 
+// proofPrefix begins the sort keys of a client's proofs.
+const proofPrefix = "K#"
+
+// proofKey is where a client's secret or trust is looked up. It is not in the
+// organization's own partition: who may write that, as functions/scim does, must
+// not be able to let anybody in.
+func proofKey(id identity.Client, k identity.Credential) table.Key {
+	return table.Key{Part: clientOwnerKey(id).Part, Sort: proofPrefix + string(k)}
+}
+
+// proof is the write that makes the credential one of the client's. The store
+// forgets it when it has ended.
+func proof(c Credential) []table.Write {
+	w := table.Create(proofKey(c.Client, c.ID), encode(c))
+	if !c.Expires.IsZero() {
+		w = w.Until(c.Expires.Add(time.Minute))
+	}
+	return []table.Write{w}
+}
+
 // CreateClient makes a client of the connection that has no credential yet.
 func (s *Store) CreateClient(ctx context.Context, o *Org, id identity.Connection, name string) (Client, error) {
 	if _, err := s.Connection(ctx, o, id); err != nil {
@@ -134,7 +154,7 @@ func (s *Store) IssueSecret(ctx context.Context, o *Org, c Client, lifetime time
 		return "", Credential{}, fault.New(fault.Invalid, "", "A client's secret is good for three years at most: %dh.", int(MaxSecretLife/time.Hour))
 	}
 	text := secretPrefix + secret.Token()
-	cred, err := s.add(ctx, o, c.Connection, Credential{Client: c.ID, Hash: secret.Hash(text)}, lifetime, kind{limit: MaxSecrets, owner: s.standing(ctx, o, c.ID)})
+	cred, err := s.add(ctx, o, c.Connection, Credential{Client: c.ID, Hash: secret.Hash(text)}, lifetime, kind{limit: MaxSecrets, owner: s.standing(ctx, o, c.ID), with: proof})
 	if err != nil {
 		return "", Credential{}, err
 	}
@@ -149,7 +169,7 @@ func (s *Store) AddTrust(ctx context.Context, o *Org, c Client, t Trust) (Creden
 		return Credential{}, err
 	}
 	return s.add(ctx, o, c.Connection, Credential{Client: c.ID, Trust: &t}, 0, kind{
-		limit: MaxTrusts, owner: s.standing(ctx, o, c.ID),
+		limit: MaxTrusts, owner: s.standing(ctx, o, c.ID), with: proof,
 		full: fault.New(fault.Conflict, "", "The OAuth client trusts %d issuers already. Revoke one first.", MaxTrusts),
 	})
 }

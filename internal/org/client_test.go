@@ -2,6 +2,7 @@ package org_test
 
 import (
 	"context"
+	"encoding/json"
 	"slices"
 	"strings"
 	"sync"
@@ -224,6 +225,86 @@ func TestTheEndOfAClient(t *testing.T) {
 		if have.Revoked.IsZero() != (have.ID == other.ID) {
 			t.Errorf("%s was revoked: %v", have.ID, have.Revoked)
 		}
+	}
+}
+
+// Who may write all of an organization's own partition, as functions/scim may,
+// makes no secret with that, lets no issuer in, and brings nothing back.
+func TestRecordsProveNothing(t *testing.T) {
+	w := newWorld(t)
+	o, c := w.connection()
+	client := w.client(o, c.ID)
+	old, cred := w.secret(o, client, 0)
+	if err := w.orgs.Revoke(t.Context(), o, c.ID, cred.ID); err != nil {
+		t.Fatal(err)
+	}
+	record := func(k org.Credential) {
+		t.Helper()
+		b, _ := json.Marshal(k)
+		if _, err := w.mem.Commit(t.Context(), table.Put(table.Key{Part: o.Part(), Sort: "K#" + string(c.ID) + "#" + string(k.ID)}, b)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	record(org.Credential{ID: identity.MintCredential(), Client: client.ID, Hash: secret.Hash("mine"), Created: w.now()})
+	record(org.Credential{ID: identity.MintCredential(), Hash: secret.Hash("ghsc_" + strings.Repeat("x", 43)), Created: w.now()})
+	record(org.Credential{ID: identity.MintCredential(), Client: client.ID, Trust: &org.Trust{Issuer: "https://mine.example", Subject: "s", Audiences: []string{"a"}}, Created: w.now()})
+	cred.Hash = secret.Hash(old)
+	record(cred)
+	if w.proves(client, "mine") || w.proves(client, old) || w.good("ghsc_"+strings.Repeat("x", 43)) {
+		t.Error("a record lets in who has no proof")
+	}
+	if a, err := w.orgs.Applicant(t.Context(), string(client.ID)); err != nil || len(a.Trusts()) != 0 {
+		t.Errorf("a record of a trust is one: %v, %v", a.Trusts(), err)
+	}
+	// And no record of a client's shows what its secret is compared with.
+	_, cred = w.secret(o, client, 0)
+	all, err := w.orgs.Credentials(t.Context(), o, c.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, k := range all {
+		if k.ID == cred.ID && k.Hash != "" {
+			t.Error("the record of a client's secret has its hash")
+		}
+	}
+}
+
+// What proved an ended credential is gone, and so is all of an ended client.
+func TestProofsEnd(t *testing.T) {
+	w := newWorld(t)
+	o, c := w.connection()
+	client := w.client(o, c.ID)
+	proofs := func() (n int) {
+		t.Helper()
+		for _, err := range w.mem.Query(t.Context(), "CLI#"+string(client.ID), table.Range{}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			n++
+		}
+		return n
+	}
+	for range 5 {
+		w.secret(o, client, 0)
+	}
+	trust, err := w.orgs.AddTrust(t.Context(), o, client, org.Trust{Issuer: "https://i.example", Subject: "s", Audiences: []string{"a"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := proofs(); n != 1+org.MaxSecrets+1 {
+		t.Errorf("of a client with three secrets and a trust %d items are left, want 5", n)
+	}
+	if err := w.orgs.Revoke(t.Context(), o, c.ID, trust.ID); err != nil {
+		t.Fatal(err)
+	}
+	if n := proofs(); n != 1+org.MaxSecrets {
+		t.Errorf("after the trust's end %d items are left, want 4", n)
+	}
+	if err := w.orgs.RevokeClient(t.Context(), o, client.ID); err != nil {
+		t.Fatal(err)
+	}
+	if n := proofs(); n != 0 {
+		t.Errorf("of an ended client %d items are left", n)
 	}
 }
 

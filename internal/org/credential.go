@@ -29,9 +29,12 @@ const tokenPrefix = "ghsc_"
 // connection: a static token, or an OAuth client's secret, or the trust in
 // another issuer's word for the client. Of secrets it holds everything but the
 // secret.
+//
+// It is a record, and by itself proves nothing: that a static token is good says
+// TOK#, and of an OAuth client it says CLI#, where functions/scim writes neither.
 type Credential struct {
 	ID       identity.Credential `json:"id"`
-	Hash     string              `json:"hash,omitempty"`   // of the secret; a trust has none
+	Hash     string              `json:"hash,omitempty"`   // of a static token, or in an OAuth client's proof; a trust has none
 	Client   identity.Client     `json:"client,omitempty"` // empty for a static token
 	Trust    *Trust              `json:"trust,omitempty"`
 	Created  time.Time           `json:"created"`
@@ -142,7 +145,11 @@ func (s *Store) add(ctx context.Context, o *Org, id identity.Connection, c Crede
 		if lifetime > 0 {
 			c.Expires = now.Add(lifetime)
 		}
-		writes := []table.Write{table.Replace(owner, owner.Data), table.Create(credentialKey(o, id, c.ID), encode(c))}
+		record := c
+		if !c.Static() {
+			record.Hash = ""
+		}
+		writes := []table.Write{table.Replace(owner, owner.Data), table.Create(credentialKey(o, id, c.ID), encode(record))}
 		if of.with != nil {
 			writes = append(writes, of.with(c)...)
 		}
@@ -212,21 +219,21 @@ func (s *Store) Revoke(ctx context.Context, o *Org, id identity.Connection, k id
 	}
 }
 
-// revocation is the writes that end a credential: its secret is forgotten, its
-// record stays for the admins.
+// revocation is the writes that end a credential: what proves it is forgotten,
+// its record stays for the admins.
 func (s *Store) revocation(ctx context.Context, c Credential, it table.Item, now time.Time) ([]table.Write, error) {
-	if !c.Static() { // its secret is not looked up by hash, and access tokens look here
-		c.Revoked = now
-		return []table.Write{table.Replace(it, encode(c))}, nil
+	key := proofKey(c.Client, c.ID)
+	if c.Static() {
+		key = tokenKey(c.Hash)
 	}
-	tok, err := s.table.Get(ctx, tokenKey(c.Hash))
+	proof, err := s.table.Get(ctx, key)
 	if err != nil {
 		return nil, fmt.Errorf("read credential: %w", err)
 	}
 	c.Revoked = now
 	writes := []table.Write{table.Replace(it, encode(c))}
-	for _, t := range tok {
-		writes = append(writes, table.Delete(t))
+	for _, p := range proof {
+		writes = append(writes, table.Delete(p))
 	}
 	return writes, nil
 }

@@ -29,12 +29,13 @@ import (
 //	SLUG#<slug>     #                the organization that a page's address names
 //	O#<org>         #                the organization
 //	O#<org>         C#<connection>   a connection
-//	O#<org>         K#<connection>#<credential>   a credential, without its secret
+//	O#<org>         K#<connection>#<credential>   the record of a credential; what proves it is at TOK# or CLI#
 //	O#<org>         R#<connection>   by which rules its messages were bent, how often (coercion.go)
 //	O#<org>#RL#<connection>  <window>   requests of ten seconds, counted; gone with it (rate.go)
 //	TOK#<sha256>    #                whose a secret is; looked up before an organization is known
 //	O#<org>         A#<connection>#<client>       an OAuth client; its secrets and trusts are credentials
 //	CLI#<client>    #                whose an OAuth client is; looked up before an organization is known
+//	CLI#<client>    K#<credential>   by what it proves itself: the hash of a secret, or a trust
 //	ACC#<sha256>    #                whose an access token is, for an hour
 const (
 	partOrgs = "ORGS"

@@ -2,6 +2,7 @@ package org
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"sync"
@@ -105,6 +106,9 @@ func (s *Store) Take(ctx context.Context, a Access, n int) error {
 		select {
 		case <-counted:
 		case <-ctx.Done():
+			s.meters.mu.Lock()
+			m.owed += n // served it may be all the same
+			s.meters.mu.Unlock()
 			return fmt.Errorf("count a connection's requests: %w", ctx.Err())
 		}
 		s.meters.mu.Lock()
@@ -126,12 +130,14 @@ func (s *Store) Take(ctx context.Context, a Access, n int) error {
 	m.paying = counted
 	s.meters.mu.Unlock()
 
-	ctx, cancel := context.WithTimeout(ctx, rateWait)
+	// Not under the request's own context: this pays for others too, and hanging
+	// up must not be a way to be counted never.
+	paid, cancel := context.WithTimeout(context.WithoutCancel(ctx), rateWait)
 	defer cancel()
 	most := int64(rate) * int64(rateWindow/time.Second)
 	// Whatever there was before, less than the limit, this may go beyond it: a
 	// Bulk that is larger than what is left would never fit otherwise.
-	_, err := s.table.Commit(ctx, table.Add(rateKey(a.Org, a.Connection.ID, window), int64(owed), 0, most-1+int64(owed)).Until(end.Add(rateWindow)))
+	_, err := s.table.Commit(paid, table.Add(rateKey(a.Org, a.Connection.ID, window), int64(owed), 0, most-1+int64(owed)).Until(end.Add(rateWindow)))
 
 	s.meters.mu.Lock()
 	defer s.meters.mu.Unlock()
@@ -141,6 +147,9 @@ func (s *Store) Take(ctx context.Context, a Access, n int) error {
 		m.owed -= n // these are not served; what was is counted in the next window
 		m.over = end
 		return tooMany(end.Sub(now))
+	}
+	if errors.Is(err, context.Canceled) { // says nothing of the counter: the next request counts these
+		return fmt.Errorf("count a connection's requests: %w", err)
 	}
 	m.owed -= owed
 	if err != nil {

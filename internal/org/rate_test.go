@@ -289,3 +289,69 @@ func TestUpdateConnection(t *testing.T) {
 		t.Errorf("after refusals stored is %+v, %v; want %+v", stored, err, got)
 	}
 }
+
+// heeding is a table that answers nobody who has left, as one over a network.
+type heeding struct{ table.Table }
+
+func (h heeding) Commit(ctx context.Context, w ...table.Write) (table.Version, error) {
+	if err := ctx.Err(); err != nil {
+		return "", err
+	}
+	return h.Table.Commit(ctx, w...)
+}
+
+// Hanging up is no way around the rate: such requests count, and switch nothing
+// off for the others.
+func TestRateOfWhoHangsUp(t *testing.T) {
+	w := newWorld(t)
+	s := org.New(heeding{w.mem}, w.key, w.now, time.Minute)
+	s.Rate = 25
+	a := w.access()
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	taken := 0
+	for range 20 {
+		for range 25 {
+			if err := s.Take(gone, a, 1); err == nil {
+				taken++
+			} else if !fault.Is(err, fault.Throttled) {
+				t.Fatalf("a request that hung up is not counted: %v", err)
+			}
+		}
+	}
+	taken += serve(t, s, a, 1000)
+	if taken > 250+25 {
+		t.Errorf("%d requests of one window are taken where the first hung up, want 250 and less than a chunk more", taken)
+	}
+}
+
+// dropped is a table that gives up on its own.
+type dropped struct {
+	table.Table
+	left int
+}
+
+func (d *dropped) Commit(ctx context.Context, w ...table.Write) (table.Version, error) {
+	if d.left > 0 {
+		d.left--
+		return "", context.Canceled
+	}
+	return d.Table.Commit(ctx, w...)
+}
+
+// What was owed when counting was cancelled is counted by the next request.
+func TestRateForgetsNothingWhenCancelled(t *testing.T) {
+	w := newWorld(t)
+	s := org.New(&dropped{Table: w.mem, left: 100}, w.key, w.now, time.Minute)
+	s.Rate = 25
+	a := w.access()
+	for i := range 124 {
+		if err := s.Take(t.Context(), a, 1); err != nil && !errors.Is(err, context.Canceled) {
+			t.Fatalf("request %d: %v", i, err)
+		}
+	}
+	// 124 are owed; one chunk and what is left of 250 follow.
+	if n := serve(t, s, a, 1000); n > 250-124+25 {
+		t.Errorf("after 124 requests whose count was cancelled, %d more are taken", n)
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/subtle"
 	"fmt"
+	"slices"
 	"time"
 
 	"gatehouse/internal/identity"
@@ -27,43 +28,44 @@ type Applicant struct {
 	Client     identity.Client
 	Known      bool // there is such a client; not for the one who asks
 
-	good []Credential
+	good []Credential // the newest first
 }
-
-// decoy is where the credentials of clients are looked for that do not exist: an
-// organization that nobody has, since ids are random.
-var decoy = holder{Org: "000000000000", Connection: identity.Manual}
 
 // Applicant looks a client up by what was sent as its id. One that does not
 // exist costs the same reads as one that does.
 func (s *Store) Applicant(ctx context.Context, id string) (Applicant, error) {
-	h, a := decoy, Applicant{}
+	a := Applicant{}
 	if _, ok := identity.ParseClient(id); ok {
 		a.Client = identity.Client(id)
 	} else {
-		id = string(identity.MintClient())
-	}
-	items, err := s.table.Get(ctx, clientOwnerKey(identity.Client(id)))
-	if err != nil {
-		return Applicant{}, fmt.Errorf("look up an OAuth client: %w", err)
-	}
-	if len(items) > 0 {
-		if err := decode(items[0], &h); err != nil {
-			return Applicant{}, err
-		}
-		a.Known = true
-	}
-	a.Org, a.Connection = &Org{ID: h.Org}, h.Connection
-	all, err := s.Credentials(ctx, a.Org, a.Connection)
-	if err != nil {
-		return Applicant{}, err
+		id = string(identity.MintClient()) // nobody has it
 	}
 	now := s.now()
-	for _, c := range all {
-		if a.Known && c.Client == a.Client && c.Good(now) {
+	owner := clientOwnerKey(identity.Client(id))
+	for it, err := range s.table.Query(ctx, owner.Part, table.Range{}) {
+		if err != nil {
+			return Applicant{}, fmt.Errorf("look up an OAuth client: %w", err)
+		}
+		if it.Sort == owner.Sort {
+			var h holder
+			if err := decode(it, &h); err != nil {
+				return Applicant{}, err
+			}
+			a.Org, a.Connection, a.Known = &Org{ID: h.Org}, h.Connection, true
+			continue
+		}
+		var c Credential
+		if err := decode(it, &c); err != nil {
+			return Applicant{}, err
+		}
+		if c.Client == a.Client && c.Good(now) {
 			a.good = append(a.good, c)
 		}
 	}
+	if !a.Known {
+		a.good = nil // an ended client's, if anything
+	}
+	slices.SortFunc(a.good, func(one, two Credential) int { return two.Created.Compare(one.Created) })
 	return a, nil
 }
 
@@ -81,7 +83,7 @@ func (a Applicant) Secret(text string) (Credential, bool) {
 	return found, ok
 }
 
-// Trusts returns the credentials that are trusts.
+// Trusts returns the credentials that are trusts, the newest first.
 func (a Applicant) Trusts() []Credential {
 	var out []Credential
 	for _, c := range a.good {

@@ -40,39 +40,63 @@ func (x *exchange) assert(t jwt.Token) (org.Credential, []table.Write, error) {
 	if len(trusts) == 0 {
 		return refuse("trust")
 	}
-	at, reason := -1, ""
-	for i, c := range trusts {
-		if reason = differs(*c.Trust, t.Claims); reason == "" {
-			at = i
-			break
+	// The newest first: a trust that corrects another is beside it for a while,
+	// and whichever fits is taken.
+	reason := ""
+	var match []org.Credential
+	for _, c := range trusts {
+		if why := differs(*c.Trust, t.Claims); why == "" {
+			match = append(match, c)
+		} else if reason == "" {
+			reason = why
 		}
 	}
-	if at < 0 {
+	if len(match) == 0 {
 		return refuse(reason)
 	}
 	if reason := untimely(t.Claims, x.h.Now()); reason != "" {
 		return refuse(reason)
 	}
-	trust := *trusts[at].Trust
-	keys, err := x.h.rings.keys(x.r.Context(), trust, false)
-	if err != nil {
-		return org.Credential{}, nil, err
-	}
-	err = t.Verify(keys)
-	if errors.Is(err, jwt.ErrNoKey) || errors.Is(err, jwt.ErrSignature) {
-		// The issuer may have changed its keys.
-		if keys, err = x.h.rings.keys(x.r.Context(), trust, true); err != nil {
-			return org.Credential{}, nil, err
+	reason = "key"
+	var failed error // of what might have convinced
+	for _, c := range match {
+		switch err := x.verify(t, *c.Trust); {
+		case err == nil:
+			return c, []table.Write{x.once(t)}, nil
+		case errors.Is(err, jwt.ErrNoKey):
+		case errors.Is(err, errSignature):
+			reason = "signature"
+		default:
+			failed = err
 		}
-		err = t.Verify(keys)
 	}
-	switch {
-	case errors.Is(err, jwt.ErrNoKey):
-		return refuse("key")
-	case err != nil:
-		return refuse("signature")
+	if failed != nil {
+		return org.Credential{}, nil, failed
 	}
-	return trusts[at], []table.Write{x.once(t)}, nil
+	return refuse(reason)
+}
+
+// errSignature says that a signature is not by a trusted key.
+var errSignature = errors.New("the signature does not fit")
+
+// verify checks the signature by the keys of the trust's issuer: jwt.ErrNoKey or
+// errSignature where it is wrong.
+func (x *exchange) verify(t jwt.Token, trust org.Trust) error {
+	for _, again := range []bool{false, true} { // the issuer may have changed its keys
+		keys, err := x.h.rings.keys(x.r.Context(), trust, again)
+		if err != nil {
+			return err
+		}
+		switch err := t.Verify(keys); {
+		case err == nil:
+			return nil
+		case again && errors.Is(err, jwt.ErrNoKey):
+			return err
+		case again || !errors.Is(err, jwt.ErrNoKey) && !errors.Is(err, jwt.ErrSignature):
+			return errSignature
+		}
+	}
+	return errSignature
 }
 
 // differs names the first claim that is not as the trust says.

@@ -1,6 +1,7 @@
 package oauth_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -15,6 +16,7 @@ import (
 	"gatehouse/internal/egress"
 	"gatehouse/internal/fakes/idp"
 	"gatehouse/internal/org"
+	"gatehouse/internal/web/oauth"
 )
 
 func (f *federation) wants(what, reason string, a answer) {
@@ -133,6 +135,31 @@ func TestAssertionsThatAreRefused(t *testing.T) {
 	} {
 		f.from = fmt.Sprint("192.0.2.", i) // each from an address of its own, so that no limit is met
 		f.wants("an assertion with "+c.name, c.reason, c.ask())
+	}
+}
+
+// A trust that corrects another works while the wrong one stands beside it.
+func TestATrustThatCorrectsAnother(t *testing.T) {
+	f := newFederation(t, func(t *org.Trust) { t.Keys = "https://127.0.0.1:1/keys" })
+	if a := f.sign(nil); a.status != 503 {
+		t.Fatalf("with the wrong address of keys it answers %d", a.status)
+	}
+	right := org.Trust{Issuer: f.idp.URL + "/tenant/v2.0", Subject: subject, Audiences: []string{audience}, Keys: f.idp.KeysURL()}
+	f.pass(time.Second)
+	if _, err := f.orgs.AddTrust(t.Context(), f.o, f.client, right); err != nil {
+		t.Fatal(err)
+	}
+	if a := f.sign(nil); a.status != 200 {
+		t.Errorf("with the right address beside it answers %d %v", a.status, a.body)
+	}
+	// And the other way: the newer one is wrong, the older one holds on.
+	f.pass(time.Second)
+	right.Keys = "https://127.0.0.1:1/other"
+	if _, err := f.orgs.AddTrust(t.Context(), f.o, f.client, right); err != nil {
+		t.Fatal(err)
+	}
+	if a := f.sign(nil); a.status != 200 {
+		t.Errorf("with a newer wrong address beside it answers %d %v", a.status, a.body)
 	}
 }
 
@@ -305,6 +332,31 @@ func TestFirstFetchAtOnce(t *testing.T) {
 	wait.Wait()
 	if n := f.idp.Fetches.Load(); n != 1 {
 		t.Errorf("the keys were fetched %d times, want once", n)
+	}
+}
+
+// leaver is a fetcher whose client leaves while it waits.
+type leaver struct {
+	oauth.Fetcher
+	leave func()
+}
+
+func (l *leaver) Get(ctx context.Context, address string) ([]byte, error) {
+	l.leave()
+	return l.Fetcher.Get(ctx, address)
+}
+
+// Who hangs up while keys are fetched leaves them for the others.
+func TestHangingUpWhileKeysAreFetched(t *testing.T) {
+	f := newFederation(t)
+	l := &leaver{Fetcher: f.fetch}
+	f.fetch, f.mem = l, heeding{f.mem}
+	f.build()
+	gone, cancel := context.WithCancel(t.Context())
+	l.leave = cancel
+	f.assert(f.key.Sign(f.claims(nil), nil), func(r *http.Request) { *r = *r.WithContext(gone) })
+	if a := f.sign(nil); a.status != 200 || f.idp.Fetches.Load() != 1 {
+		t.Errorf("after one who hung up the next answers %d %v, with %d fetches", a.status, a.body, f.idp.Fetches.Load())
 	}
 }
 

@@ -8,7 +8,7 @@
 //
 // Keys of this package:
 //
-//	RATE#<mac>   window  failed tries, by client and address, or by address
+//	RATE#<mac>   window  failed tries, by the address that they come from; tokens granted, by client
 //	JTI#<mac>    #       how often an assertion was taken, until it expires
 //	JWKS#<hash>  #       an issuer's key set as it was fetched last
 package oauth
@@ -63,6 +63,7 @@ type Handler struct {
 	Config
 	marks secret.Key // under which addresses and assertions become keys
 	rings *rings
+	full  fulls
 }
 
 // New returns the handler.

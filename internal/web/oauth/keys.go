@@ -70,6 +70,9 @@ func (rs *rings) keys(ctx context.Context, t org.Trust, again bool) (jwt.Set, er
 	case <-ctx.Done():
 		return jwt.Set{}, ctx.Err()
 	}
+	// What is fetched is for all who wait, and fetched once a minute: whoever
+	// hangs up must not spend that.
+	ctx = context.WithoutCancel(ctx)
 	now := rs.now()
 	key := ringKey(t)
 	if r.read.IsZero() || now.Sub(r.read) >= ringRead {

@@ -36,16 +36,10 @@ func (x *exchange) token() (map[string]any, error) {
 	if x.a, err = x.h.Orgs.Applicant(ctx, p.client); err != nil {
 		return nil, fmt.Errorf("look up the client: %w", err)
 	}
-	// Every try is counted before it is looked into, and taken back unless it was
-	// the client's fault.
-	tries := x.h.tries(x.a, x.h.Client(x.r))
-	if err := x.h.take(ctx, tries); err != nil {
-		return nil, err
-	}
 	token, life, err := x.grant(p, assertion)
 	var no *refusal
-	if !errors.As(err, &no) || no.code != "invalid_client" {
-		x.h.give(ctx, tries)
+	if errors.As(err, &no) && no.code == "invalid_client" {
+		return nil, x.h.failed(ctx, x.h.Client(x.r), no)
 	}
 	if err != nil {
 		return nil, err
@@ -57,6 +51,9 @@ func (x *exchange) token() (map[string]any, error) {
 func (x *exchange) grant(p proof, assertion jwt.Token) (string, time.Duration, error) {
 	cred, writes, err := x.convince(p, assertion)
 	if err != nil {
+		return "", 0, err
+	}
+	if err := x.h.granting(x.r.Context(), x.a.Client); err != nil {
 		return "", 0, err
 	}
 	token, life, err := x.h.Orgs.Grant(x.r.Context(), x.a, cred, writes...)

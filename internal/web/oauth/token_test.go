@@ -1,14 +1,18 @@
 package oauth_test
 
 import (
+	"context"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"reflect"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"gatehouse/internal/fakes/idp"
 	"gatehouse/internal/fault"
 	"gatehouse/internal/org"
 	"gatehouse/internal/secret"
@@ -262,51 +266,163 @@ func TestTokensEnd(t *testing.T) {
 	}
 }
 
-// Nobody elsewhere can shut a client out, and other clients at its address do
-// not count; whoever tries ids that nobody has is stopped.
+// Failures count by the address that they come from, whatever name they come
+// under, and shut nobody out: not elsewhere, and not beside.
 func TestTries(t *testing.T) {
 	w := newWorld(t)
 	from := func(a string) func(*http.Request) { return func(r *http.Request) { r.RemoteAddr = a } }
+	other := w.newClient(w.conn.ID)
+	text, _, err := w.orgs.IssueSecret(t.Context(), w.o, other, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
 	wrong := w.post("client_secret", "ghcs_wrong")
-	for i := range 20 {
-		if a := w.ask(wrong, from("192.0.2.1")); a.status != 401 {
-			t.Fatalf("try %d answers %d", i, a.status)
+	unknown := w.post("client_id", "0123456789abcdefghjk")
+	for i := range 50 {
+		for _, form := range []url.Values{wrong, unknown} {
+			if a := w.ask(form, from("192.0.2.1")); a.status != 401 {
+				t.Fatalf("try %d answers %d", i, a.status)
+			}
 		}
 	}
-	for _, form := range []url.Values{wrong, w.post()} {
-		a := w.ask(form, from("192.0.2.1"))
-		if a.status != 429 || a.error() != "temporarily_unavailable" || a.header.Get("Retry-After") != "900" {
-			t.Errorf("a try beyond the limit answers %d %v %v", a.status, a.body, a.header)
+	check := func() {
+		t.Helper()
+		one, two := w.ask(wrong, from("192.0.2.1")), w.ask(unknown, from("192.0.2.1"))
+		if one.status != 429 || one.header.Get("Retry-After") != "900" {
+			t.Errorf("a try beyond the limit answers %d %v %v", one.status, one.body, one.header)
+		}
+		if !reflect.DeepEqual(one, two) {
+			t.Errorf("beyond the limit a client that exists answers %v, another %v", one, two)
+		}
+		for range 30 {
+			if a := w.ask(grant("client_id", string(other.ID), "client_secret", text), from("192.0.2.1")); a.status != 200 {
+				t.Fatalf("another client at the address answers %d", a.status)
+			}
+		}
+		if a := w.ask(w.post(), from("192.0.2.1")); a.status != 200 {
+			t.Errorf("the right secret is refused for what failed beside it: %d", a.status)
 		}
 	}
-	if a := w.ask(w.post(), from("192.0.2.2")); a.status != 200 {
-		t.Errorf("the client is shut out by whoever names it elsewhere: %d", a.status)
+	check()
+	if a := w.ask(wrong, from("192.0.2.2")); a.status != 401 {
+		t.Errorf("elsewhere a wrong secret answers %d", a.status)
+	}
+	w.build() // another process counts on
+	check()
+	w.pass(15 * time.Minute)
+	if a := w.ask(wrong, from("192.0.2.1")); a.status != 401 {
+		t.Errorf("after the window a wrong secret answers %d", a.status)
+	}
+}
+
+// A client gets so many tokens in a minute, from wherever it asks; others go on,
+// and what it has stays good.
+func TestGrantsAreCounted(t *testing.T) {
+	w := newWorld(t)
+	first := ""
+	for i := range 120 {
+		a := w.ask(w.post(), func(r *http.Request) { r.RemoteAddr = fmt.Sprint(i) })
+		if a.status != 200 {
+			t.Fatalf("token %d answers %d %v", i, a.status, a.body)
+		}
+		first = a.token()
+	}
+	w.build() // another process
+	for range 2 {
+		if a := w.ask(w.post()); a.status != 429 || a.header.Get("Retry-After") != "60" || a.token() != "" {
+			t.Errorf("a token beyond the limit answers %d %v %v", a.status, a.header, a.body)
+		}
+	}
+	if !w.good(first) {
+		t.Error("a token that was granted is good no longer")
 	}
 	other := w.newClient(w.conn.ID)
 	text, _, err := w.orgs.IssueSecret(t.Context(), w.o, other, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i := range 50 {
-		if a := w.ask(w.post("client_id", fmt.Sprintf("0123456789abcdefgh%02d", i)), from("192.0.2.1")); a.status != 401 {
-			t.Fatalf("unknown client %d answers %d", i, a.status)
-		}
+	if a := w.ask(grant("client_id", string(other.ID), "client_secret", text)); a.status != 200 {
+		t.Errorf("another client answers %d", a.status)
 	}
-	if a := w.ask(w.post("client_id", "0123456789abcdefghxx"), from("192.0.2.1")); a.status != 429 {
-		t.Errorf("ids that nobody has are tried without end: %d", a.status)
+	w.pass(time.Minute)
+	if a := w.ask(w.post()); a.status != 200 {
+		t.Errorf("a minute later it answers %d", a.status)
 	}
-	for range 30 { // more than the limit: what goes well does not count
-		if a := w.ask(grant("client_id", string(other.ID), "client_secret", text), from("192.0.2.1")); a.status != 200 {
-			t.Fatalf("another client at the address answers %d", a.status)
-		}
+}
+
+// Good requests are no tries, however many come at once.
+func TestGoodRequestsAtOnce(t *testing.T) {
+	f := newFederation(t)
+	f.mem = slowly{f.mem}
+	f.orgs = org.New(f.mem, f.world.key, f.now, time.Minute)
+	f.build()
+	var wait sync.WaitGroup
+	for i := range 24 {
+		wait.Go(func() {
+			if a := f.ask(f.post()); a.status != 200 {
+				t.Errorf("secret %d of many at once answers %d %v", i, a.status, a.body)
+			}
+		})
+		wait.Go(func() {
+			if a := f.sign(nil); a.status != 200 {
+				t.Errorf("assertion %d of many at once answers %d %v", i, a.status, a.body)
+			}
+		})
 	}
-	w.build() // another process counts on
-	if a := w.ask(w.post(), from("192.0.2.1")); a.status != 429 {
-		t.Errorf("another process has not counted: %d", a.status)
+	wait.Wait()
+}
+
+// A federation beside somebody who fails on purpose: identity providers send all
+// customers' requests from the same addresses.
+func TestFailuresBesideAnAssertion(t *testing.T) {
+	f := newFederation(t)
+	for range 120 {
+		f.ask(f.post("client_secret", "wrong"))
 	}
-	w.pass(15 * time.Minute)
-	if a := w.ask(w.post(), from("192.0.2.1")); a.status != 200 {
-		t.Errorf("after the window the client answers %d", a.status)
+	if a := f.sign(nil); a.status != 200 {
+		t.Errorf("an assertion beside failures answers %d %v", a.status, a.body)
+	}
+	two := idp.NewKey("two", "ES256")
+	f.idp.Rotate(two)
+	f.pass(time.Minute)
+	if a := f.assert(two.Sign(f.claims(nil), nil)); a.status != 200 {
+		t.Errorf("an assertion by a new key beside failures answers %d %v", a.status, a.body)
+	}
+}
+
+// Who hangs up is counted, and what was right is not.
+func TestTriesOfWhoHangsUp(t *testing.T) {
+	w := newWorld(t)
+	w.mem = &leaving{heeding: heeding{w.mem}}
+	w.orgs = org.New(w.mem, w.key, w.now, time.Minute)
+	w.build()
+	for range 100 {
+		gone, cancel := context.WithCancel(t.Context())
+		w.mem.(*leaving).leave = cancel
+		w.ask(w.post("client_secret", "wrong"), func(r *http.Request) { *r = *r.WithContext(gone) })
+	}
+	if a := w.ask(w.post("client_secret", "wrong")); a.status != 429 {
+		t.Errorf("after 100 tries that hung up the next answers %d", a.status)
+	}
+}
+
+// A flood writes no more than its limit.
+func TestAFloodOfTriesWritesLittle(t *testing.T) {
+	w := newWorld(t)
+	n := &commits{Table: w.mem}
+	w.mem = n
+	w.build()
+	for i := range 1000 {
+		w.ask(w.post("client_id", fmt.Sprint("x", i)))
+	}
+	if n := n.n.Load(); n > 101 {
+		t.Errorf("1000 tries write %d times, want 100 and the one that finds no room", n)
+	}
+	// A counter that cannot be written refuses nobody, and lets nobody in.
+	w.h = oauth.New(oauth.Config{URL: issuer, Orgs: w.orgs, Table: stuck{w.mem}, Key: w.key, Now: w.now,
+		Log: slog.New(slog.NewJSONHandler(&w.log, nil)), Client: func(*http.Request) string { return "192.0.2.9" }})
+	if a, b := w.ask(w.post()), w.ask(w.post("client_secret", "wrong")); a.status != 200 || b.status != 401 {
+		t.Errorf("without a counter a right secret answers %d, a wrong one %d", a.status, b.status)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"iter"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -13,6 +14,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -238,6 +240,61 @@ type broken struct{ table.Table }
 var errBroken = errors.New("broken")
 
 func (broken) Get(context.Context, ...table.Key) ([]table.Item, error) { return nil, errBroken }
+
+func (broken) Query(context.Context, string, table.Range) iter.Seq2[table.Item, error] {
+	return func(yield func(table.Item, error) bool) { yield(table.Item{}, errBroken) }
+}
+
+// heeding is a table that answers nobody who has left, as one over a network.
+type heeding struct{ table.Table }
+
+func (h heeding) Commit(ctx context.Context, w ...table.Write) (table.Version, error) {
+	if err := ctx.Err(); err != nil {
+		return "", err
+	}
+	return h.Table.Commit(ctx, w...)
+}
+
+// leaving is one whose client leaves as soon as its credentials were read.
+type leaving struct {
+	heeding
+	leave func()
+}
+
+func (l *leaving) Query(ctx context.Context, part string, r table.Range) iter.Seq2[table.Item, error] {
+	return func(yield func(table.Item, error) bool) {
+		for it, err := range l.heeding.Query(ctx, part, r) {
+			if !yield(it, err) {
+				return
+			}
+		}
+		l.leave()
+	}
+}
+
+// slowly is a table whose commits take a moment, so that many are under way.
+type slowly struct{ table.Table }
+
+func (s slowly) Commit(ctx context.Context, w ...table.Write) (table.Version, error) {
+	time.Sleep(20 * time.Millisecond)
+	return s.Table.Commit(ctx, w...)
+}
+
+// commits counts them.
+type commits struct {
+	table.Table
+	n atomic.Int64
+}
+
+func (c *commits) Commit(ctx context.Context, w ...table.Write) (table.Version, error) {
+	c.n.Add(1)
+	return c.Table.Commit(ctx, w...)
+}
+
+// stuck is a table that takes no counter.
+type stuck struct{ table.Table }
+
+func (stuck) Commit(context.Context, ...table.Write) (table.Version, error) { return "", errBroken }
 
 // recorded is the status at the path.
 func recorded(h http.Handler, path string) int {

@@ -269,7 +269,7 @@ func TestAChangeIsNotRefusedByItsAnswer(t *testing.T) {
 	w.get("/Groups/"+g+"?attributes=members").refused(400, "tooMany")
 	w.get("/Groups/"+g+"?attributes=members.value").refused(400, "tooMany")
 	for _, out := range []string{"meta", "displayName", "externalId"} {
-		w.get("/Groups/"+g+"?excludedAttributes="+out).want(200).lacks("members")
+		w.get("/Groups/" + g + "?excludedAttributes=" + out).want(200).lacks("members")
 	}
 	w.get("/Groups?excludedAttributes=meta").is("totalResults", "1")
 }
