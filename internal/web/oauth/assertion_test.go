@@ -391,7 +391,7 @@ func TestAnIssuerThatFails(t *testing.T) {
 		}
 		f.pass(time.Hour)
 		a := f.sign(nil)
-		if a.status != 503 || a.error() != "temporarily_unavailable" || a.header.Get("Retry-After") == "" {
+		if a.status != 503 || a.error() != "invalid_request" || a.header.Get("Retry-After") == "" {
 			t.Errorf("%s: after twelve hours it answers %d %v", name, a.status, a.body)
 		}
 		for range 22 { // ours to mend: no try of the client's

@@ -114,9 +114,13 @@ func unknown(reason string) *refusal {
 		description: "The client is not known, or did not prove itself."}
 }
 
+// codeOther stands where RFC 6749 §5.2 has no code: with 429 and 5xx the status
+// says whose fault it is, and a code of another endpoint's would be none here.
+const codeOther = "invalid_request"
+
 // busy says that the same request may go through later.
 func busy(status int, reason, description string, retry time.Duration, err error) *refusal {
-	return &refusal{status: status, code: "temporarily_unavailable", reason: reason, description: description, retry: retry, err: err}
+	return &refusal{status: status, code: codeOther, reason: reason, description: description, retry: retry, err: err}
 }
 
 // ServeHTTP answers one request.
@@ -194,7 +198,7 @@ func explain(err error) *refusal {
 	case errors.As(err, &f) && f.Kind == fault.Unavailable:
 		return busy(http.StatusServiceUnavailable, "unavailable", f.Msg, max(f.Retry, time.Second), err)
 	}
-	return &refusal{status: http.StatusInternalServerError, code: "server_error", reason: "internal", description: "Something went wrong on our side.", err: err}
+	return &refusal{status: http.StatusInternalServerError, code: codeOther, reason: "internal", description: "Something went wrong on our side.", err: err}
 }
 
 // metadata is RFC 8414 §2. response_types_supported is empty, since there is no

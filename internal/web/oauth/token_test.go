@@ -459,7 +459,7 @@ func TestFailures(t *testing.T) {
 	w.orgs = org.New(broken{w.mem}, w.key, w.now, 0)
 	w.build()
 	a := w.ask(w.post())
-	if a.status != 500 || a.error() != "server_error" || strings.Contains(fmt.Sprint(a.body), "broken") {
+	if a.status != 500 || a.error() != "invalid_request" || strings.Contains(fmt.Sprint(a.body), "broken") {
 		t.Errorf("a broken store answers %d %v", a.status, a.body)
 	}
 	_, ref, _ := strings.Cut(fmt.Sprint(a.body["error_description"]), "Reference: ")
