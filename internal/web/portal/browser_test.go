@@ -318,6 +318,28 @@ func TestPages(t *testing.T) {
 	b.as("en", "light", 1200)
 	b.open(connection)
 	b.look("connection-en")
+	b.submit("name", "")
+	b.look("connection-refused-en")
+	b.submit("name", "Okta")
+	b.look("connection-added-en")
+	press := func(action string) {
+		t.Helper()
+		b.do("press "+action, chromedp.Click(chromedp.JSPath(`document.querySelector("form[action$='`+action+`'] button")`)))
+	}
+	press("/secrets")
+	b.await(`document.querySelector("h1").innerText == "Your new client secret" && document.querySelector("dd code").innerText.startsWith("ghcs_")`)
+	b.look("secret-en")
+	b.as("de", "dark", 360)
+	b.look("secret-en-narrow")
+	b.as("en", "light", 1200)
+	b.open(connection)
+	b.do("revoke", chromedp.Click(chromedp.CSS("summary")))
+	b.look("connection-revoke-en")
+	b.do("trust", chromedp.Click(chromedp.CSS("a[href$='/trusts']")))
+	b.await(`document.querySelector("input[name=issuer]") != null`)
+	b.look("trust-en")
+	b.submit("issuer", "http://issuer.example")
+	b.look("trust-refused-en")
 
 	// The session ends while the page is open: it says so, and asks no more.
 	b.open("/o/" + w.acme.Slug + "/admin/users")
@@ -340,6 +362,16 @@ func TestPages(t *testing.T) {
 	b.look("user-de")
 	b.open(connection)
 	b.look("connection-de")
+	b.do("trust", chromedp.Click(chromedp.CSS("a[href$='/trusts']")))
+	b.await(`document.querySelector("input[name=issuer]") != null`)
+	b.look("trust-de")
+	b.as("de", "dark", 360)
+	b.look("trust-de-narrow")
+	b.open(connection)
+	b.look("connection-de-narrow")
+	b.do("issue", chromedp.Click(chromedp.JSPath(`document.querySelector("form[action$='/tokens'] button")`)))
+	b.await(`document.querySelector("dd code").innerText.startsWith("ghsc_")`)
+	b.look("token-de-narrow")
 }
 
 func clearCookies(ctx context.Context, t *chromedp.Target) (chromedp.Void, error) {
