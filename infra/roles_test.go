@@ -236,6 +236,25 @@ func (w *stage) page(at, session string) {
 	}
 }
 
+// post sends a form of a page.
+func (w *stage) post(at, session, csrf string, status int, more ...string) *http.Response {
+	w.t.Helper()
+	v := url.Values{"csrf": {csrf}}
+	for i := 0; i < len(more); i += 2 {
+		v.Set(more[i], more[i+1])
+	}
+	r := httptest.NewRequest("POST", "https://gate.example.com"+at, strings.NewReader(v.Encode()))
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	r.Header.Set("Sec-Fetch-Site", "same-origin")
+	r.AddCookie(&http.Cookie{Name: "__Host-gatehouse", Value: session})
+	rec := httptest.NewRecorder()
+	w.pages.ServeHTTP(rec, r)
+	if rec.Code != status {
+		w.t.Errorf("POST %s answers %d, want %d", at, rec.Code, status)
+	}
+	return rec.Result()
+}
+
 // settle delivers what the table's stream has, until nothing follows.
 func (w *stage) settle() {
 	w.t.Helper()
@@ -316,7 +335,7 @@ func TestRolesSuffice(t *testing.T) {
 	command("org create", app.OrgCreate{Name: "Example", Slug: "example", Admin: "boss@example.com"})
 	one := command("connection create", app.ConnectionCreate{Org: "example", Name: "One"})
 	first := one["token"].(string)
-	second := command("connection create", app.ConnectionCreate{Org: "example", Name: "Two"})["token"].(string)
+	two := command("connection create", app.ConnectionCreate{Org: "example", Name: "Two"})
 	w.settle()
 
 	// The directory's part.
@@ -326,7 +345,7 @@ func TestRolesSuffice(t *testing.T) {
 	ada := w.do("POST", "/Users", named("ada"), 201)["id"].(string)
 	bob := w.do("POST", "/Users", named("bob"), 201)["id"].(string)
 	w.do("POST", "/Users", named("boss"), 201) // adopts the administrator
-	w.token = second
+	w.token = two["token"].(string)
 	w.do("POST", "/Users", named("ada"), 409) // another directory's
 	w.token = first
 	group := w.do("POST", "/Groups", `{"schemas":["urn:ietf:params:scim:schemas:core:2.0:Group"],"displayName":"All","externalId":"g","members":[{"value":"`+ada+`"},{"value":"`+bob+`"}]}`, 201)["id"].(string)
@@ -375,6 +394,27 @@ func TestRolesSuffice(t *testing.T) {
 	for _, at := range []string{"/o/example/", "/o/example/admin/users", "/o/example/admin/users/arrivals", "/o/example/admin/users/" + ada, "/o/example/admin/conflicts", "/o/example/admin/connections", "/o/example/admin/connections/" + string(identity.User(ada).Connection())} {
 		w.page(at, session)
 	}
+	// An admin adds an OAuth client and gives it a secret, issues tokens, and ends it
+	// all.
+	at := "/o/example/admin/connections/" + one["connection"].(string)
+	press := func(path string, status int, more ...string) *http.Response {
+		t.Helper()
+		return w.post(at+path, session, a.Accounts.CSRF(session), status, more...)
+	}
+	_, added, _ := strings.Cut(press("/clients", 303, "name", "Portal").Header.Get("Location"), "#")
+	press("/clients/"+added+"/secrets", 200, "seen", "")
+	press("/clients/"+added+"/trusts", 303, "issuer", "https://issuer.example", "subject", "s")
+	press("/clients/"+added+"/revoke", 303)
+	second := identity.Connection(two["connection"].(string))
+	at = "/o/example/admin/connections/" + string(second)
+	for range 3 { // the third ends the first
+		creds, err := a.Orgs.Credentials(ctx, o, second)
+		w.must(err, "credentials")
+		press("/tokens", 200, "seen", string(creds[len(creds)-1].ID))
+	}
+	creds, err := a.Orgs.Credentials(ctx, o, second)
+	w.must(err, "credentials")
+	press("/credentials/"+string(creds[len(creds)-1].ID)+"/revoke", 303)
 	w.settle()
 	w.must(a.Accounts.Renew(ctx, w.secretOf("bob@example.com")), "renew")
 
@@ -479,7 +519,7 @@ func TestRolesRefuse(t *testing.T) {
 	arn := "arn:aws:dynamodb:us-east-1:123456789012:table/gatehouse"
 	for _, c := range []struct{ folder, action, part string }{
 		{"scim", "PutItem", "TOK#0"}, {"scim", "GetItem", "O#0123456789ab#PW#00000#0"}, {"scim", "Query", "ORGS"}, {"scim", "GetItem", "SES#0"}, {"scim", "GetItem", "LNK#0"},
-		{"portal", "GetItem", "TOK#0"}, {"portal", "PutItem", "TOK#0"}, {"portal", "PutItem", "CLI#0"}, {"scim", "PutItem", "ACC#0"}, {"scim", "GetItem", "CLI#0"}, {"scim", "PutItem", "CLI#0"}, {"scim", "DeleteItem", "CLI#0"}, {"portal", "UpdateItem", "CLI#0"}, {"feed", "PutItem", "CLI#0"}, {"sweep", "PutItem", "CLI#0"}, {"feed", "GetItem", "ACC#0"}, {"sweep", "GetItem", "ACC#0"}, {"portal", "PutItem", "O#0123456789ab#LOG#0"}, {"portal", "PutItem", "SLUG#x"}, {"portal", "Query", "ORGS"},
+		{"scim", "PutItem", "CLI#0"}, {"scim", "GetItem", "CLI#0"}, {"scim", "DeleteItem", "CLI#0"}, {"feed", "PutItem", "CLI#0"}, {"sweep", "PutItem", "CLI#0"}, {"welcome", "PutItem", "TOK#0"}, {"sweep", "PutItem", "TOK#0"}, {"scim", "PutItem", "ACC#0"}, {"feed", "GetItem", "ACC#0"}, {"sweep", "GetItem", "ACC#0"}, {"portal", "DeleteItem", "SLUG#x"}, {"portal", "PutItem", "O#0123456789ab#LOG#0"}, {"portal", "PutItem", "SLUG#x"}, {"portal", "Query", "ORGS"},
 		{"feed", "GetItem", "TOK#0"}, {"feed", "PutItem", "O#0123456789ab"}, {"feed", "PutItem", "SLUG#x"},
 		{"welcome", "GetItem", "O#0123456789ab#PW#00000#0"}, {"welcome", "PutItem", "O#0123456789ab#U#00000#0"}, {"welcome", "GetItem", "TOK#0"},
 		{"mailevents", "GetItem", "O#0123456789ab"}, {"mailevents", "GetItem", "O#0123456789ab#U#00000#0"}, {"mailevents", "PutItem", "MID#0"},

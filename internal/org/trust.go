@@ -25,13 +25,21 @@ const maxClaim = 500
 // assertion comes without it.
 const entraScope = "/.default"
 
+// Codes of the fault that refuses a trust: which part of it is wrong.
+const (
+	BadIssuer   = "issuer"
+	BadSubject  = "subject"
+	BadAudience = "audience"
+	BadKeys     = "keys"
+)
+
 // check returns the trust as it is stored.
 func (t Trust) check(client identity.Client) (Trust, error) {
-	bad := func(format string, args ...any) (Trust, error) {
-		return Trust{}, fault.New(fault.Invalid, "", format, args...)
+	bad := func(part, format string, args ...any) (Trust, error) {
+		return Trust{}, fault.New(fault.Invalid, part, format, args...)
 	}
 	if len(t.Audiences) == 0 || len(t.Audiences) > 5 {
-		return bad("A trust names one to five audiences.")
+		return bad(BadAudience, "A trust names one to five audiences.")
 	}
 	t.Audiences = append([]string(nil), t.Audiences...)
 	for i, a := range t.Audiences {
@@ -40,20 +48,23 @@ func (t Trust) check(client identity.Client) (Trust, error) {
 		}
 		t.Audiences[i] = a
 		if !claim(a) {
-			return bad("An audience has 1 to %d characters, without spaces.", maxClaim)
+			return bad(BadAudience, "An audience has 1 to %d characters, without spaces.", maxClaim)
 		}
 	}
-	if !claim(t.Issuer) || !claim(t.Subject) {
-		return bad("Issuer and subject have 1 to %d characters each, without spaces.", maxClaim)
+	if !claim(t.Issuer) {
+		return bad(BadIssuer, "The issuer has 1 to %d characters, without spaces.", maxClaim)
+	}
+	if !claim(t.Subject) {
+		return bad(BadSubject, "The subject has 1 to %d characters, without spaces.", maxClaim)
 	}
 	if !secure(t.Issuer) && t.Issuer != string(client) {
-		return bad("The issuer has to be an https address, such as https://login.microsoftonline.com/TENANT/v2.0, or the client's own id.")
+		return bad(BadIssuer, "The issuer has to be an https address, such as https://login.microsoftonline.com/TENANT/v2.0, or the client's own id.")
 	}
 	if t.Keys == "" && !secure(t.Issuer) {
-		return bad("A client that signs for itself has to say where its keys are.")
+		return bad(BadKeys, "A client that signs for itself has to say where its keys are.")
 	}
 	if t.Keys != "" && (!claim(t.Keys) || !secure(t.Keys)) {
-		return bad("The address of the key set has to be an https address of the issuer.")
+		return bad(BadKeys, "The address of the key set has to be an https address of the issuer.")
 	}
 	return t, nil
 }

@@ -163,6 +163,16 @@ func (b *chromium) submit(field, text string) {
 	}
 }
 
+// press clicks the first that is selected, and waits for the page that follows.
+func (b *chromium) press(selector string) {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, 30*time.Second)
+	defer cancel()
+	if _, err := chromedp.RunResponse(ctx, chromedp.Click(chromedp.CSS(selector))); err != nil {
+		b.t.Fatalf("press %s: %v", selector, err)
+	}
+}
+
 // look checks the page that is open for what everybody needs (axe's rules), and
 // that it fits its window, and photographs it. With GATEHOUSE_PICTURES=DIR the
 // pictures are kept there.
@@ -318,6 +328,24 @@ func TestPages(t *testing.T) {
 	b.as("en", "light", 1200)
 	b.open(connection)
 	b.look("connection-en")
+	b.submit("name", "")
+	b.look("connection-refused-en")
+	b.submit("name", "Okta")
+	b.look("connection-added-en")
+	b.press(`form[action$="/secrets"] button`)
+	b.await(`document.querySelector("h1").innerText == "Your new client secret" && document.querySelector("dd code").innerText.startsWith("ghcs_")`)
+	b.look("secret-en")
+	b.as("de", "dark", 360)
+	b.look("secret-en-narrow")
+	b.as("en", "light", 1200)
+	b.open(connection)
+	b.do("revoke", chromedp.Click(chromedp.CSS("summary")))
+	b.look("connection-revoke-en")
+	b.press(`a[href$="/trusts"]`)
+	b.await(`document.querySelector("input[name=issuer]") != null`)
+	b.look("trust-en")
+	b.submit("issuer", "http://issuer.example")
+	b.look("trust-refused-en")
 
 	// The session ends while the page is open: it says so, and asks no more.
 	b.open("/o/" + w.acme.Slug + "/admin/users")
@@ -340,6 +368,16 @@ func TestPages(t *testing.T) {
 	b.look("user-de")
 	b.open(connection)
 	b.look("connection-de")
+	b.press(`a[href$="/trusts"]`)
+	b.await(`document.querySelector("input[name=issuer]") != null`)
+	b.look("trust-de")
+	b.as("de", "dark", 360)
+	b.look("trust-de-narrow")
+	b.open(connection)
+	b.look("connection-de-narrow")
+	b.press(`form[action$="/tokens"] button`)
+	b.await(`document.querySelector("dd code").innerText.startsWith("ghsc_")`)
+	b.look("token-de-narrow")
 }
 
 func clearCookies(ctx context.Context, t *chromedp.Target) (chromedp.Void, error) {

@@ -22,17 +22,18 @@ type connectionRow struct {
 }
 
 type connectionView struct {
-	Row         connectionRow
-	Means       string // what the dialect means: the text's name
-	URL         string // of the service provider
-	Rate        int    // requests a second; 0: no limit
-	Credentials []credentialRow
-	Coercions   []coercionRow
-}
-
-type credentialRow struct {
-	org.Credential
-	State badge
+	Row        connectionRow
+	Means      string // what the dialect means: the text's name
+	Path       string // of this page
+	URL        string // of the service provider
+	TokenURL   string // where OAuth clients get access tokens
+	Rate       int    // requests a second; 0: no limit
+	Tokens     credentialList
+	Clients    []clientView
+	EndedBadge badge
+	Add        field     // the name of a client to add
+	Until      time.Time // a secret that is issued now is good
+	Coercions  []coercionRow
 }
 
 // coercionRow is a way in which messages were bent, and how often.
@@ -113,29 +114,69 @@ func (p *portal) connectionRow(x *exchange, c org.Connection) (connectionRow, []
 	return row, creds, nil
 }
 
-// connection is the page of one: what a directory's admin has to know of it, and
-// in what its messages had to be bent to fit.
-func (p *portal) connection(x *exchange) error {
+// connectionOf returns the connection that the address names, of this
+// organization; the one for users made by hand has no page.
+func (p *portal) connectionOf(x *exchange) (org.Connection, error) {
 	id, ok := identity.ParseConnection(x.r.PathValue("connection"))
 	if !ok || id == identity.Manual {
-		return errNoPage
+		return org.Connection{}, errNoPage
 	}
 	c, err := p.Orgs.Connection(x.ctx(), x.org, id)
 	if fault.Is(err, fault.NotFound) {
-		return errNoPage
+		return org.Connection{}, errNoPage
 	}
+	return c, err
+}
+
+// connectionPath is the page of the connection.
+func (x *exchange) connectionPath(c org.Connection) string {
+	return x.base() + "admin/connections/" + string(c.ID)
+}
+
+// done is what a form before led to, by the address that it redirected to.
+var done = []struct {
+	query string
+	said  notice
+}{
+	{"revoked", notice{Kind: "good", Text: "revoke.done"}},
+	{"repeated", notice{Kind: "bad", Text: "issue.repeated"}},
+	{"added", notice{Kind: "good", Text: "client.added"}},
+	{"ended", notice{Kind: "good", Text: "client.ended"}},
+	{"trusted", notice{Kind: "good", Text: "trust.added"}},
+}
+
+// connection is the page of one: what a directory's admin has to know of it, how
+// the directory gets in, and in what its messages had to be bent to fit.
+func (p *portal) connection(x *exchange) error {
+	c, err := p.connectionOf(x)
 	if err != nil {
 		return err
 	}
+	var v view
+	for _, d := range done {
+		if x.r.URL.Query().Has(d.query) {
+			v.Notice = &d.said
+		}
+	}
+	return p.connectionPage(x, c, http.StatusOK, v, field{})
+}
+
+// connectionPage renders the page with the field for a client's name as it was
+// filled in.
+func (p *portal) connectionPage(x *exchange, c org.Connection, status int, page view, add field) error {
 	row, creds, err := p.connectionRow(x, c)
 	if err != nil {
 		return err
 	}
-	v := connectionView{Row: row, Means: dialectTexts[c.Dialect][1], URL: p.URL + "/scim/v2", Rate: p.Orgs.RateOf(c)}
-	for i := len(creds) - 1; i >= 0; i-- { // the newest first
-		v.Credentials = append(v.Credentials, credentialRow{creds[i], credentialBadge(creds[i], p.Now())})
+	v := connectionView{
+		Row: row, Means: dialectTexts[c.Dialect][1], Path: x.connectionPath(c), URL: p.URL + "/scim/v2", TokenURL: p.tokenURL(), Rate: p.Orgs.RateOf(c),
+		Tokens: p.list(creds, staticToken, org.MaxCredentials), EndedBadge: badge{Shape: "ring", Tone: "calm", Text: "client.ended-at"}, Until: p.Now().Add(org.SecretLife), Add: add,
 	}
-	counted, err := p.Orgs.Coercions(x.ctx(), x.org, id)
+	v.Add.Name, v.Add.Label, v.Add.Hint, v.Add.Type, v.Add.Autocomplete = "name", "client.name", "client.name-hint", "text", "off"
+	if v.Clients, err = p.clients(x, c, creds); err != nil {
+		return err
+	}
+	counted, err := p.Orgs.Coercions(x.ctx(), x.org, c.ID)
 	if err != nil {
 		return err
 	}
@@ -147,15 +188,6 @@ func (p *portal) connection(x *exchange) error {
 		v.Coercions = append(v.Coercions, coercionRow{text, n.Rule, int(n.Count), n.First, n.Last})
 	}
 	slices.SortStableFunc(v.Coercions, func(a, b coercionRow) int { return cmp.Compare(b.Count, a.Count) }) // what is most first
-	return x.render(http.StatusOK, "connection", view{Section: "connections", Data: v})
-}
-
-func credentialBadge(k org.Credential, now time.Time) badge {
-	switch {
-	case !k.Revoked.IsZero():
-		return badge{Shape: "ring", Tone: "calm", Text: "credential.revoked"}
-	case !k.Good(now):
-		return badge{Shape: "cross", Tone: "bad", Text: "credential.expired"}
-	}
-	return badge{Shape: "full", Tone: "good", Text: "credential.good"}
+	page.Section, page.Data = "connections", v
+	return x.render(status, "connection", page)
 }

@@ -35,6 +35,23 @@ func (w *world) bent() string {
 	w.now = w.now.Add(3 * time.Minute)
 	w.orgs.CountCoercions(a, maps.All(map[string]int{"stringBoolean": 1}))
 	w.must(w.orgs.WriteCoercions(ctx, true))
+
+	client, err := w.orgs.CreateClient(ctx, w.acme, c.ID, `Entra <i>ID</i>`)
+	w.must(err)
+	for range 4 { // the fourth ends the first
+		_, _, err = w.orgs.IssueSecret(ctx, w.acme, client, 0)
+		w.must(err)
+	}
+	for _, t := range []org.Trust{
+		{Issuer: "https://login.microsoftonline.com/3f2c1a90-7d7e-4c7b-9a55-0d7c1e2f3a4b/v2.0", Subject: "8d1f0c7e-55aa-4c1c-8f5e-2b7a9c0d1e2f", Audiences: []string{"api://6a7b8c9d-1e2f-4a5b-8c7d-9e0f1a2b3c4d"}},
+		{Issuer: "https://issuer.example/" + strings.Repeat("long", 40), Subject: "s", Audiences: []string{"a", "b"}, Keys: "https://issuer.example/keys"},
+	} {
+		_, err := w.orgs.AddTrust(ctx, w.acme, client, t)
+		w.must(err)
+	}
+	ended, err := w.orgs.CreateClient(ctx, w.acme, c.ID, "Entra ID, before")
+	w.must(err)
+	w.must(w.orgs.RevokeClient(ctx, w.acme, ended.ID))
 	return "/o/" + w.acme.Slug + "/admin/connections/" + string(c.ID)
 }
 
@@ -51,7 +68,7 @@ func TestConnections(t *testing.T) {
 	one := b.get(page).want(t, 200, here+"/scim/v2", "250 requests a second", "What directories usually send", "Valid", "Revoked", "Expired", "Not until revoked", "22 Nov 2027",
 		"“Replace” with a capital was read as “replace”. operationCase", "4,446 3 minutes ago just now",
 		"Something was read differently, by a rule of a newer version. ruleOfANewerVersion 1")
-	if strings.Contains(one.body, "ghsc_") {
+	if strings.Contains(one.body, "ghsc_") || strings.Contains(one.body, "ghcs_") || strings.Contains(one.body, "<i>") {
 		t.Error("the page shows a secret")
 	}
 	for _, c := range []string{"zzzzz", "..%2f..", "00000", "manual"} {

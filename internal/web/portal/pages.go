@@ -28,7 +28,7 @@ type pages struct {
 // function most often starts for.
 var (
 	plainPages  = []string{"home", "error", "activate", "expired", "renewed", "sign-in"}
-	listedPages = []string{"account", "users", "search", "user", "conflicts", "connections", "connection", "inbox", "mail", "specimens"}
+	listedPages = []string{"account", "users", "search", "user", "conflicts", "connections", "connection", "secret", "trust", "inbox", "mail", "specimens"}
 )
 
 // newPages returns the pages of every language. Each is parsed when it is first

@@ -115,7 +115,14 @@ func (p *portal) routes() {
 	p.handle("/o/{slug}/admin/users/{user}/welcome", nil, p.admin(p.welcome))
 	p.handle("/o/{slug}/admin/conflicts", p.admin(p.conflicts), nil)
 	p.handle("/o/{slug}/admin/connections", p.admin(p.connectionList), nil)
-	p.handle("/o/{slug}/admin/connections/{connection}", p.admin(p.connection), nil)
+	const one = "/o/{slug}/admin/connections/{connection}"
+	p.handle(one, p.admin(p.connection), nil)
+	p.handle(one+"/tokens", nil, p.admin(p.issueToken))
+	p.handle(one+"/credentials/{credential}/revoke", nil, p.admin(p.revokeCredential))
+	p.handle(one+"/clients", nil, p.admin(p.addClient))
+	p.handle(one+"/clients/{client}/revoke", nil, p.admin(p.revokeClient))
+	p.handle(one+"/clients/{client}/secrets", nil, p.admin(p.issueSecret))
+	p.handle(one+"/clients/{client}/trusts", p.admin(p.trustPage), p.admin(p.addTrust))
 
 	if p.Inbox != nil {
 		p.handle("/inbox", p.local(p.inbox), nil)

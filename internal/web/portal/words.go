@@ -8,6 +8,8 @@ import (
 	"unicode"
 
 	"golang.org/x/text/language"
+
+	"gatehouse/internal/identity"
 )
 
 // catalogue holds a language's texts by page and purpose. Two names that end
@@ -134,9 +136,11 @@ func (w words) funcs(files map[string]file) template.FuncMap {
 		"copy":   func(s any) copyable { return copyable{fmt.Sprint(s)} },
 		"short":  short,
 		// Partials that need more than their data get it by these.
-		"rows":    func(v view, rows []userRow) rowsView { return rowsView{v.Now, v.Base, rows} },
-		"entries": func(v view, entries []entry) entriesView { return entriesView{v.Now, entries} },
-		"part":    func(v view, data any) view { v.Data = data; return v },
+		"rows":       func(v view, rows []userRow) rowsView { return rowsView{v.Now, v.Base, rows} },
+		"entries":    func(v view, entries []entry) entriesView { return entriesView{v.Now, entries} },
+		"proofs":     func(v view, path string, l credentialList) proofsView { return proofsView{v.Now, v.CSRF, path, l.Rows} },
+		"revocation": func(csrf, path string, id identity.Credential) revocationView { return revocationView{csrf, path, id} },
+		"part":       func(v view, data any) view { v.Data = data; return v },
 	}
 }
 
@@ -146,6 +150,17 @@ type (
 		Now  time.Time
 		Base string
 		Rows []userRow
+	}
+	proofsView struct {
+		Now  time.Time
+		CSRF string
+		Path string // of the connection's page
+		Rows []credentialRow
+	}
+	revocationView struct {
+		CSRF string
+		Path string // of the connection's page
+		ID   identity.Credential
 	}
 	entriesView struct {
 		Now     time.Time

@@ -17,6 +17,15 @@
   localize();
   document.addEventListener("htmx:after:swap", localize);
 
+  // A second click must not lose the answer of the first, which shows a secret once.
+  for (const form of document.querySelectorAll("form[data-once]")) {
+    form.addEventListener("submit", (event) => {
+      if (form.dataset.once) event.preventDefault();
+      form.dataset.once = "sent";
+    });
+    window.addEventListener("pageshow", () => { form.dataset.once = ""; });
+  }
+
   for (const button of document.querySelectorAll("button[data-reveal]")) {
     const input = document.getElementById(button.dataset.reveal);
     const show = button.textContent;
