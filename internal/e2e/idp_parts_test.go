@@ -247,7 +247,7 @@ var parts = map[string]part{
 	}},
 	// It is to hold a role at least; there are none until there are products.
 	"okta-roles-list": {nil, func(w *scene, a answer) {
-		a.is(w.t, "schemas.0", listSchema)
+		a.is(w.t, "schemas[0]", listSchema)
 		a.is(w.t, "totalResults", "0")
 		a.is(w.t, "itemsPerPage", "0")
 		w.get(w.t, "/Schemas/urn:okta:scim:schemas:core:1.0:Role").is(w.t, "id", "urn:okta:scim:schemas:core:1.0:Role")
