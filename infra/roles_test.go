@@ -26,6 +26,7 @@ import (
 	"gatehouse/internal/mail"
 	"gatehouse/internal/org"
 	"gatehouse/internal/secret"
+	"gatehouse/internal/short"
 	"gatehouse/internal/table"
 	"gatehouse/internal/table/memory"
 	"gatehouse/internal/table/pump"
@@ -311,9 +312,7 @@ func (w *stage) secretOf(address string) string {
 // the template gives its function, and then asks that no partition was named
 // for nothing.
 func TestRolesSuffice(t *testing.T) {
-	if testing.Short() {
-		t.Skip("goes through everything that functions do")
-	}
+	short.Skip(t, "goes through everything that functions do")
 	w := newStage(t)
 	ctx := t.Context()
 	op := &app.Operator{App: w.product(w.mem)}

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"gatehouse/internal/short"
 )
 
 // tool returns the path of a program that `make tools` installs.
@@ -69,9 +71,7 @@ func translation(t *testing.T) document {
 }
 
 func TestLinters(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes ten seconds")
-	}
+	short.Skip(t, "takes ten seconds")
 	t.Run("cfn-lint of the template", func(t *testing.T) {
 		t.Parallel()
 		if _, err := run(t, "cfn-lint", FileName); err != nil {
@@ -103,9 +103,7 @@ func TestLinters(t *testing.T) {
 // TestBuild builds as an operator does. Each function's artifact is a program
 // for Lambda's arm64 and nothing else.
 func TestBuild(t *testing.T) {
-	if testing.Short() {
-		t.Skip("compiles every function")
-	}
+	short.Skip(t, "compiles every function")
 	dir := filepath.Join(t.TempDir(), "build")
 	if _, err := run(t, "sam", "build", "--config-file", settings, "--build-dir", dir); err != nil {
 		t.Fatalf("sam build: %v", err)

@@ -16,6 +16,8 @@ import (
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
+
+	"gatehouse/internal/short"
 )
 
 // screenshots is where TestBrowser leaves its pictures if UPDATE_SCREENSHOTS
@@ -32,9 +34,7 @@ type browser struct {
 // openBrowser starts Chromium. The first page may take some seconds.
 func openBrowser(t *testing.T) *browser {
 	t.Helper()
-	if testing.Short() {
-		t.Skip("-short leaves the browser out")
-	}
+	short.Skip(t, "starts a browser")
 	path := ""
 	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
 		if found, err := exec.LookPath(name); err == nil {

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"gatehouse/internal/short"
 )
 
 const (
@@ -19,9 +21,7 @@ const (
 // created, and then asks: is every acknowledged user there, and has everybody
 // who is there exactly one mail, and nobody else any?
 func TestKilled(t *testing.T) {
-	if testing.Short() {
-		t.Skip("kills the program again and again")
-	}
+	short.Skip(t, "kills the program again and again")
 	if _, err := binary(); err != nil { // not within the first start's time
 		t.Fatal(err)
 	}

@@ -20,6 +20,7 @@ import (
 	"gatehouse/internal/fakes/ses"
 	"gatehouse/internal/identity"
 	"gatehouse/internal/rehearsal"
+	"gatehouse/internal/short"
 )
 
 // functions are the release binaries of the stack, built once a run.
@@ -45,9 +46,7 @@ type rehearsed struct {
 // rehearse makes a stack that does not run yet. It is gone with the test.
 func rehearse(t testing.TB, change func(*rehearsal.Options, *ses.Options)) *rehearsed {
 	t.Helper()
-	if testing.Short() {
-		t.Skip("-short leaves the rehearsal out")
-	}
+	short.Skip(t, "rehearses AWS")
 	local := dynamodb.Shared(t)
 	binaries, err := functions()
 	if err != nil {

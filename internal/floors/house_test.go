@@ -59,6 +59,7 @@ var house = []place{
 	{path: "internal/rehearsal/pattern", floor: programs, tests: true},
 	{path: "internal/rehearsal/*", floor: programs, tests: true, modules: []string{"github.com/aws/aws-sdk-go-v2", "github.com/aws/aws-lambda-go/events"}},
 	{path: "internal/rehearsal", floor: programs, tests: true, modules: []string{"github.com/aws/aws-sdk-go-v2", "github.com/aws/aws-lambda-go/events"}},
+	{path: "internal/short", floor: programs, tests: true},
 	{path: "internal/conformance", floor: programs, tests: true},
 	{path: "internal/peers/*", floor: programs, tests: true},
 	{path: "internal/peers", floor: programs, tests: true},

@@ -17,6 +17,7 @@ import (
 
 	"gatehouse/infra"
 	"gatehouse/internal/fakes/dynamodb"
+	"gatehouse/internal/short"
 )
 
 // everyFunction of the template, and what bounds it: megabytes of the release's
@@ -37,9 +38,7 @@ func folders() (list []string) {
 
 // TestSizes measures the release's own files.
 func TestSizes(t *testing.T) {
-	if testing.Short() {
-		t.Skip("builds the functions for arm64")
-	}
+	short.Skip(t, "builds the functions for arm64")
 	binaries, err := BuildFor(t.Context(), "linux", "arm64", t.TempDir(), folders()...)
 	if err != nil {
 		t.Fatal(err)
@@ -165,9 +164,7 @@ const patience = 5
 // the best of each, which what else runs on the machine disturbs least, and the
 // medians, in which it disturbs both alike.
 func TestStarts(t *testing.T) {
-	if testing.Short() {
-		t.Skip("builds the functions")
-	}
+	short.Skip(t, "builds the functions")
 	const rounds = 30
 	r, m := measured(t, "starts", folders()...)
 	event := func(folder string) string {

@@ -21,6 +21,7 @@ import (
 	"gatehouse/internal/aws/dynamo"
 	"gatehouse/internal/fakes/dynamodb"
 	"gatehouse/internal/secret"
+	"gatehouse/internal/short"
 )
 
 // directory is a directory's client of one of the homes.
@@ -130,9 +131,7 @@ func rehearsedStack(t *testing.T, r *Rehearsal, endpoint, table string) director
 // neither is the product's. Told beside: how long they take with it, and what
 // the host alone takes for the least function.
 func TestWarm(t *testing.T) {
-	if testing.Short() {
-		t.Skip("builds the functions and the local program")
-	}
+	short.Skip(t, "builds the functions and the local program")
 	const (
 		table = "warm"
 		turns = 400

@@ -11,6 +11,7 @@ import (
 	"gatehouse/internal/aws/dynamo"
 	fake "gatehouse/internal/fakes/dynamodb"
 	"gatehouse/internal/fault"
+	"gatehouse/internal/short"
 	"gatehouse/internal/table"
 )
 
@@ -75,9 +76,7 @@ func (p *pair) item(k table.Key) table.Item {
 // TestRepeats holds what a commit answers when tries are lost or refused: the
 // item is written once, and the version is the one that is stored.
 func TestRepeats(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes a quarter of a minute")
-	}
+	short.Skip(t, "takes a quarter of a minute")
 	t.Parallel()
 	p := through(t, dynamo.Options{})
 	for i, faults := range [][]fake.Fault{
@@ -358,9 +357,7 @@ func TestNamesCount(t *testing.T) {
 // TestManyLargeItems holds that Get asks again for what did not fit in an
 // answer: 45 items of 390 KB are more than its 16 MB.
 func TestManyLargeItems(t *testing.T) {
-	if testing.Short() {
-		t.Skip("writes 17 MB through DynamoDB Local")
-	}
+	short.Skip(t, "writes 17 MB through DynamoDB Local")
 	t.Parallel()
 	p := through(t, dynamo.Options{})
 	data := make([]byte, 390<<10)

@@ -20,6 +20,7 @@ import (
 	"gatehouse/internal/aws/dynamo"
 	fake "gatehouse/internal/fakes/dynamodb"
 	"gatehouse/internal/fault"
+	"gatehouse/internal/short"
 	"gatehouse/internal/table"
 )
 
@@ -260,9 +261,7 @@ func added(ctx context.Context, t *dynamo.Table, name string) error {
 // a request has on AWS. Two seconds for each are not enough: that the
 // simulation is hard tells the test that it can fail.
 func TestContention(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes a quarter of a minute")
-	}
+	short.Skip(t, "takes a quarter of a minute")
 	for _, c := range []struct {
 		name    string
 		clients int

@@ -10,6 +10,7 @@ import (
 
 	"gatehouse/internal/aws/dynamo"
 	fake "gatehouse/internal/fakes/dynamodb"
+	"gatehouse/internal/short"
 	"gatehouse/internal/table"
 	"gatehouse/internal/table/tabletest"
 )
@@ -61,9 +62,7 @@ var inFeedAlone = map[string]bool{
 
 // TestFaults plants the suite's faults in the table and its stream.
 func TestFaults(t *testing.T) {
-	if testing.Short() {
-		t.Skip("a minute of DynamoDB Local")
-	}
+	short.Skip(t, "takes a minute of DynamoDB Local")
 	for name, value := range map[string]string{"rapid.nofailfile": "true", "rapid.shrinktime": "0s"} {
 		if err := flag.Set(name, value); err != nil {
 			t.Fatal(err)

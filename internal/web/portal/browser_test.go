@@ -23,6 +23,7 @@ import (
 	"gatehouse/internal/provision"
 	"gatehouse/internal/roster"
 	"gatehouse/internal/scim/value"
+	leftout "gatehouse/internal/short"
 )
 
 // chromium is a real browser at work on a server.
@@ -39,9 +40,7 @@ type chromium struct {
 // and under CI it fails.
 func openChromium(t *testing.T, w *world) *chromium {
 	t.Helper()
-	if testing.Short() {
-		t.Skip("a browser takes its time")
-	}
+	leftout.Skip(t, "starts a browser")
 	path := ""
 	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
 		if p, err := exec.LookPath(name); err == nil {
