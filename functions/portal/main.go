@@ -21,7 +21,7 @@ func handler(h *aws.Home) (lambda.Handler, error) {
 	a := h.App()
 	// lambdahttp gives requests the address that API Gateway saw.
 	pages, err := portal.New(portal.Config{
-		URL: a.URL, Table: a.Table, Orgs: a.Orgs, Account: a.Accounts, Courier: a.Courier, Now: a.Now, Logger: a.Log,
+		URL: a.URL, Table: a.Table, Orgs: a.Orgs, Account: a.Accounts, Courier: a.Courier, Askable: egress.Check, Now: a.Now, Logger: a.Log,
 	})
 	if err != nil {
 		return nil, err

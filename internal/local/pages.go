@@ -22,7 +22,7 @@ import (
 func (h *home) pages(addr net.Addr, client string) (http.Handler, error) {
 	c := portal.Config{
 		URL: h.app.URL, Table: h.app.Table, Orgs: h.app.Orgs, Account: h.app.Accounts, Courier: h.app.Courier,
-		Now: h.app.Now, Logger: h.log,
+		Askable: egress.Check, Now: h.app.Now, Logger: h.log,
 	}
 	if client != "" {
 		c.Client = portal.ClientIn(client)

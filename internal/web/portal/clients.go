@@ -181,7 +181,17 @@ func (p *portal) addTrust(x *exchange) error {
 	if t.Subject == "" {
 		v.Subject.Error = "trust.subject-missing"
 	}
-	if v.Issuer.Error == "" && v.Subject.Error == "" {
+	// Package org knows the form of addresses, not which of them are never asked.
+	never := func(address string) bool {
+		return p.Askable != nil && strings.HasPrefix(address, "https://") && p.Askable(address) != nil
+	}
+	if never(t.Issuer) {
+		v.Issuer.Error = "trust.never-asked"
+	}
+	if never(t.Keys) {
+		v.Keys.Error = "trust.never-asked"
+	}
+	if v.Issuer.Error == "" && v.Subject.Error == "" && v.Keys.Error == "" {
 		creds, err := p.Orgs.Credentials(x.ctx(), x.org, c.ID)
 		if err != nil {
 			return err

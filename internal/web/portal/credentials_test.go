@@ -223,6 +223,8 @@ func TestTrusts(t *testing.T) {
 		{issuer, strings.Repeat("s", 501), "", "", "subject", "A subject has up to 500"},
 		{issuer, "s", "1 2 3 4 5 6", "", "audience", "Up to five audiences"},
 		{issuer, "s", "ü", "", "audience", "Up to five audiences"},
+		{"https://10.0.0.1", "s", "", "", "issuer", "not on the public internet"},
+		{issuer, "s", "", "https://169.254.169.254/latest", "keys", "not on the public internet"},
 		{issuer, "s", "", "http://i.example/keys", "keys", "This is an https address."},
 		{string(c.ID), "s", "", "", "keys", "unless the client signs for itself"},
 		{`"><script>alert(1)</script>`, "s", "", "", "issuer", "The issuer is an https address"},

@@ -335,6 +335,7 @@ var english = catalogue{
 	"trust.audience-bad":    "Up to five audiences, each of up to 500 letters, digits and signs. Copy them from the directory.",
 	"trust.keys":            "Address of the keys (JWKS URL), if needed",
 	"trust.keys-hint":       "Empty: found from the issuer by itself.",
+	"trust.never-asked":     "This address is not on the public internet, so it cannot be asked for keys.",
 	"trust.keys-bad":        "This is an https address. It may be empty unless the client signs for itself.",
 	"trust.keys-at":         "Keys at %s",
 	"trust.keys-found":      "Keys found from the issuer",

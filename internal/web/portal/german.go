@@ -334,6 +334,7 @@ var german = catalogue{
 	"trust.audience-bad":    "Bis zu fünf Zielgruppen mit je bis zu 500 Buchstaben, Ziffern und Zeichen. Kopieren Sie sie aus dem Verzeichnis.",
 	"trust.keys":            "Adresse der Schlüssel (JWKS-URL), falls nötig",
 	"trust.keys-hint":       "Leer: ergibt sich aus dem Aussteller.",
+	"trust.never-asked":     "Diese Adresse liegt nicht im öffentlichen Internet und kann deshalb nicht nach Schlüsseln gefragt werden.",
 	"trust.keys-bad":        "Das ist eine https-Adresse. Sie darf leer sein, außer wenn der Client selbst unterschreibt.",
 	"trust.keys-at":         "Schlüssel unter %s",
 	"trust.keys-found":      "Schlüssel ergeben sich aus dem Aussteller",

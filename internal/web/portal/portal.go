@@ -43,8 +43,10 @@ type Config struct {
 	// Specimens serves /specimens, every partial on one page, under the same
 	// restriction.
 	Specimens bool
-	Now       func() time.Time
-	Logger    *slog.Logger
+	// Askable refuses an https address that is never asked for keys; nil: none is.
+	Askable func(address string) error
+	Now     func() time.Time
+	Logger  *slog.Logger
 	// Client tells where a request comes from, for rate limits; nil: by the
 	// connection, IPv6 by its network of 64 bits.
 	Client func(*http.Request) string

@@ -18,6 +18,7 @@ import (
 	"gatehouse/internal/account"
 	"gatehouse/internal/audit"
 	"gatehouse/internal/courier"
+	"gatehouse/internal/egress"
 	"gatehouse/internal/fault"
 	"gatehouse/internal/identity"
 	"gatehouse/internal/mail"
@@ -68,7 +69,7 @@ func newWorld(t testing.TB, change ...func(*Config)) *world {
 	})
 	w.accounts = account.New(account.Config{Table: w.table, Orgs: w.orgs, Courier: w.courier, Provision: w.provision, Key: key, Now: clock})
 	c := Config{
-		URL: here, Table: w.table, Orgs: w.orgs, Account: w.accounts, Courier: w.courier, Inbox: w.inbox, Specimens: true,
+		URL: here, Table: w.table, Orgs: w.orgs, Account: w.accounts, Courier: w.courier, Askable: egress.Check, Inbox: w.inbox, Specimens: true,
 		Now: clock, Logger: logger,
 	}
 	for _, f := range change {
