@@ -187,6 +187,9 @@ func ReadMembers(v value.Value, m schema.Mode, report *schema.Report) ([]string,
 		id := e
 		if e.Kind() == value.Object {
 			id = e.Get("value")
+			if err := checkMember(e, m); err != nil {
+				return nil, err
+			}
 		} else if m != schema.Compat {
 			return nil, refuse(fault.InvalidValue, "Each of the members must be an object.")
 		} else if e.Kind() == value.String {
@@ -209,6 +212,26 @@ func ReadMembers(v value.Value, m schema.Mode, report *schema.Report) ([]string,
 		ids = append(ids, id.Text())
 	}
 	return ids, nil
+}
+
+// checkMember holds an element of members to the schema, where the mode is not
+// Compat: its sub-attributes are texts, and in Interop there are no others.
+func checkMember(e value.Value, m schema.Mode) error {
+	if m == schema.Compat {
+		return nil
+	}
+	members, _ := schema.Group.Resolve("members", m)
+	for _, sub := range e.Members() {
+		switch {
+		case members.Attr.Find(sub.Name) != nil:
+			if sub.Value.Kind() != value.String && !sub.Value.IsNothing() {
+				return refuse(fault.InvalidValue, "members.%s must be a string.", sub.Name)
+			}
+		case m == schema.Interop:
+			return refuse(fault.InvalidSyntax, "%.128q is no attribute of members.", sub.Name)
+		}
+	}
+	return nil
 }
 
 // MemberTypes reads the types, "User" or "Group", that the members of such a

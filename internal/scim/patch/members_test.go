@@ -8,6 +8,7 @@ import (
 	"gatehouse/internal/fault"
 	"gatehouse/internal/scim/patch"
 	"gatehouse/internal/scim/schema"
+	"gatehouse/internal/scim/value"
 )
 
 // split runs Parse and SplitMembers and renders the steps: "add(a,b) clear()".
@@ -161,5 +162,28 @@ func TestMemberIDs(t *testing.T) {
 	}
 	if _, err := patch.MemberIDs(parse(t, `""`), schema.Strict); !fault.Coded(err, fault.InvalidValue) {
 		t.Errorf("strict: members \"\" gives %v", err)
+	}
+}
+
+// Members are held to the schema that /Schemas shows, but for Compat.
+func TestMembersFollowTheSchema(t *testing.T) {
+	for text, code := range map[string][3]string{ // compat, strict, interop
+		`[{"value":"a","type":"User","$ref":"https://x/Users/a","display":"A"}]`: {"", "", ""},
+		`[{"value":"a","type":null}]`:                                            {"", "", ""},
+		`[{"value":"a","type":5}]`:                                               {"", fault.InvalidValue, fault.InvalidValue},
+		`[{"value":"a","$ref":7}]`:                                               {"", fault.InvalidValue, fault.InvalidValue},
+		`[{"value":"a","display":{"x":1}}]`:                                      {"", fault.InvalidValue, fault.InvalidValue},
+		`[{"value":"a","foo":1}]`:                                                {"", "", fault.InvalidSyntax},
+	} {
+		v, err := value.Parse([]byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for m, want := range code {
+			_, err := patch.ReadMembers(v, schema.Mode(m), new(schema.Report))
+			if want == "" && err != nil || want != "" && !fault.Coded(err, want) {
+				t.Errorf("ReadMembers(%s, %s) = %v, want %q", text, schema.Mode(m), err, want)
+			}
+		}
 	}
 }
