@@ -269,12 +269,13 @@ func TestRehearsalChaos(t *testing.T) {
 	})
 
 	t.Run("table", func(t *testing.T) {
-		proxy, err := dynamodb.NewProxy(dynamodb.Shared(t).Endpoint, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { proxy.Close() })
+		var proxy *dynamodb.Proxy
 		got, _, _ := tell(t, func(o *rehearsal.Options) {
+			var err error
+			if proxy, err = dynamodb.NewProxy(o.DynamoDB, nil); err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { proxy.Close() })
 			o.Streams, o.DynamoDB = o.DynamoDB, proxy.Endpoint
 			o.Chaos = rehearsal.Chaos{Seed: 5, Twice: rehearsal.Asynchronous[:4], Cut: true}
 		}, func(*rehearsed) { proxy.Set(storm(6)) }, func() { proxy.Set(nil) })

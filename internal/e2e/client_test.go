@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -19,11 +20,16 @@ type client struct {
 	token string // sent as a bearer token; empty: none
 
 	headers []string // sent with each request, in pairs
+
+	// patience is how often a request that was answered with 503 and Retry-After
+	// is sent again, as identity providers do.
+	patience int
 }
 
 // answer is a response, read whole.
 type answer struct {
 	asked  string // method and URL, for messages
+	again  bool   // it was sent more than once
 	status int
 	header http.Header
 	body   []byte
@@ -44,6 +50,18 @@ func (c *client) send(t testing.TB, method, path string, body any, headers ...st
 }
 
 func (c *client) try(method, path string, body any, headers ...string) (answer, error) {
+	for left := c.patience; ; left-- {
+		a, err := c.once(method, path, body, headers...)
+		a.again = left < c.patience
+		after, numErr := strconv.Atoi(a.header.Get("Retry-After"))
+		if err != nil || a.status != http.StatusServiceUnavailable || numErr != nil || left == 0 {
+			return a, err
+		}
+		time.Sleep(time.Duration(after) * time.Second)
+	}
+}
+
+func (c *client) once(method, path string, body any, headers ...string) (answer, error) {
 	var r io.Reader
 	switch b := body.(type) {
 	case nil:

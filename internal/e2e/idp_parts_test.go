@@ -43,11 +43,14 @@ func groupOf(who string) func(*scene) {
 	}
 }
 
-// many creates n users at once.
+// many creates n users, some at a time.
 func many(n int) func(*scene) {
 	return func(w *scene) {
-		forEach(n, 16, func(i int) error {
+		forEach(n, 4, func(i int) error {
 			a, err := w.try("POST", "/Users", person(fmt.Sprintf("u%04d@corp.test", i), "Uma", fmt.Sprint(i)))
+			if err == nil && a.again && a.status == 409 { // the first had come through
+				return nil
+			}
 			if err != nil || a.status != 201 {
 				w.t.Errorf("creating user %d = %d, %v; body %s", i, a.status, err, a.body)
 			}

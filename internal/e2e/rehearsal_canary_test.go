@@ -43,7 +43,7 @@ func (a *rehearsed) traces(t *testing.T, w *within) traces {
 		p["the log of "+folder] = a.r.Log(folder)
 	}
 	var keys, letters strings.Builder
-	pages := ddb.NewScanPaginator(ddb.NewFromConfig(dynamodb.Config(dynamodb.Shared(t).Endpoint)), &ddb.ScanInput{TableName: &a.table})
+	pages := ddb.NewScanPaginator(ddb.NewFromConfig(dynamodb.Config(a.options.DynamoDB)), &ddb.ScanInput{TableName: &a.table})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(t.Context())
 		if err != nil {

@@ -47,7 +47,7 @@ type rehearsed struct {
 func rehearse(t testing.TB, change func(*rehearsal.Options, *ses.Options)) *rehearsed {
 	t.Helper()
 	short.Skip(t, "rehearses AWS")
-	local := dynamodb.Shared(t)
+	local := dynamodb.Own(t)
 	binaries, err := functions()
 	if err != nil {
 		t.Fatal(err)

@@ -86,6 +86,26 @@ func Start(ctx context.Context) (*Server, error) {
 func Shared(t testing.TB) *Server {
 	t.Helper()
 	s, err := shared()
+	return wanted(t, s, err)
+}
+
+// Own is Shared for a test that loads its server: one that ends with the test.
+// A server has one database and one writer at a time, and slows down with all
+// that was ever streamed.
+func Own(t testing.TB) *Server {
+	t.Helper()
+	s, err := Start(context.Background())
+	wanted(t, s, err)
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+func wanted(t testing.TB, s *Server, err error) *Server {
+	t.Helper()
 	if errors.Is(err, ErrMissing) && os.Getenv("CI") == "" {
 		t.Skip(err)
 	}
