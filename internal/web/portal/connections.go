@@ -67,6 +67,7 @@ var coercionTexts = map[string]string{
 	"emptyElement":     "bent.empty-element",
 	"duplicateValue":   "bent.duplicate-value",
 	"pathName":         "bent.path-name",
+	"unqualifiedName":  "bent.unqualified-name",
 	"readOnlyPassed":   "bent.read-only-passed",
 	"passwordDropped":  "bent.password-dropped",
 	"operationCase":    "bent.operation-case",

@@ -267,6 +267,7 @@ var english = catalogue{
 	"bent.empty-element":     "An entry without content was left out.",
 	"bent.duplicate-value":   "A second entry of the same type and value was left out.",
 	"bent.path-name":         "A name such as “name.givenName” was read as the way to a value.",
+	"bent.unqualified-name":  "An attribute of an extension, such as “department”, came without the extension’s name and was read as that one.",
 	"bent.read-only-passed":  "A change to something that only Gatehouse changes was left out.",
 	"bent.password-dropped":  "A password came along and was thrown away: directories set no passwords here.",
 	"bent.operation-case":    "“Replace” with a capital was read as “replace”.",

@@ -266,6 +266,7 @@ var german = catalogue{
 	"bent.empty-element":     "Ein Eintrag ohne Inhalt wurde weggelassen.",
 	"bent.duplicate-value":   "Ein zweiter Eintrag mit gleicher Art und gleichem Wert wurde weggelassen.",
 	"bent.path-name":         "Ein Name wie „name.givenName“ wurde als Weg zu einem Wert gelesen.",
+	"bent.unqualified-name":  "Ein Attribut einer Erweiterung, etwa „department“, kam ohne den Namen der Erweiterung und wurde als dieses gelesen.",
 	"bent.read-only-passed":  "Eine Änderung an etwas, das nur Gatehouse ändert, wurde weggelassen.",
 	"bent.password-dropped":  "Ein Passwort kam mit und wurde verworfen: Verzeichnisse legen hier keine Passwörter fest.",
 	"bent.operation-case":    "„Replace“ mit großem Anfangsbuchstaben wurde als „replace“ gelesen.",

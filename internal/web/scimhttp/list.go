@@ -116,14 +116,18 @@ func (c *call) inOrder(l *listing) error {
 
 func (c *call) listing(types []*schema.ResourceType, p parameters) (*listing, error) {
 	l := &listing{types: make([]listed, len(types)), limit: c.h.maxAnswer, scan: c.h.maxScan}
+	var bent schema.Report // names and filter are read for each type, but were sent once
 	for i, rt := range types {
 		t := &l.types[i]
 		*t = listed{ResourceType: rt, part: i}
+		var report schema.Report
 		var err error
-		if t.projection, err = schema.ParseProjection(rt, p.attributes, p.excluded); err != nil {
+		if t.projection, err = schema.ParseProjection(rt, p.attributes, p.excluded, c.mode, &report); err != nil {
 			return nil, err
 		}
+		bent.Cover(report)
 	}
+	c.report.Merge(bent)
 	// A page may be asked for in the URL and the next one in a SearchRequest.
 	list := strings.TrimSuffix(strings.TrimSuffix(c.route, "/.search"), "/") + "\x00"
 	if p.filter != nil {
@@ -135,12 +139,14 @@ func (c *call) listing(types []*schema.ResourceType, p parameters) (*listing, er
 		if err != nil {
 			return nil, err
 		}
+		bent = schema.Report{}
 		for i, b := range bound {
 			if !b.Always() {
 				l.types[i].filter = b
 			}
+			bent.Cover(b.Report())
 		}
-		c.report.Merge(bound[0].Report()) // the same for all
+		c.report.Merge(bent)
 		list += *p.filter
 	}
 	by, err := c.order(l, p)

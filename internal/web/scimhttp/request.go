@@ -145,7 +145,7 @@ func (c *call) projection(rt *schema.ResourceType) (schema.Projection, error) {
 	if err != nil {
 		return schema.Projection{}, err
 	}
-	return schema.ParseProjection(rt, p.attributes, p.excluded)
+	return schema.ParseProjection(rt, p.attributes, p.excluded, c.mode, &c.names)
 }
 
 // searchURN is the schema of a SearchRequest (RFC 7644 §3.4.3).
