@@ -22,6 +22,8 @@ const (
 	DuplicateValue               // a second element of the same type and value was passed over
 	PathName                     // a name such as "name.givenName" was read as a path
 	UnqualifiedName              // an extension's attribute was named without the extension's URN
+	MissingSlash                 // the path of a bulk operation did not begin with a slash
+	CursorPaging                 // startIndex, or a count above the maximum, stood beside a cursor
 	ReadOnlyPassed               // a change to what the server owns was passed over
 	PasswordDropped              // a password was taken and forgotten
 	OperationCase                // "Replace" was read as "replace"
@@ -36,7 +38,7 @@ var ruleNames = [ruleCount]string{
 	"unknownAttribute", "unknownSchema", "oldSchema", "missingSchema", "stringBoolean", "stringNumber",
 	"numberForString", "bareValue", "singleForMany", "manyForSingle", "emptyString", "emptyElement",
 	"duplicateValue", "pathName",
-	"unqualifiedName",
+	"unqualifiedName", "missingSlash", "cursorPaging",
 	"readOnlyPassed", "passwordDropped", "operationCase", "noOperations",
 	"upserted", "removeListed", "unknownSort",
 }

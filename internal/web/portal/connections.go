@@ -68,6 +68,8 @@ var coercionTexts = map[string]string{
 	"duplicateValue":   "bent.duplicate-value",
 	"pathName":         "bent.path-name",
 	"unqualifiedName":  "bent.unqualified-name",
+	"missingSlash":     "bent.missing-slash",
+	"cursorPaging":     "bent.cursor-paging",
 	"readOnlyPassed":   "bent.read-only-passed",
 	"passwordDropped":  "bent.password-dropped",
 	"operationCase":    "bent.operation-case",

@@ -268,6 +268,8 @@ var english = catalogue{
 	"bent.duplicate-value":   "A second entry of the same type and value was left out.",
 	"bent.path-name":         "A name such as “name.givenName” was read as the way to a value.",
 	"bent.unqualified-name":  "An attribute of an extension, such as “department”, came without the extension’s name and was read as that one.",
+	"bent.missing-slash":     "A path in a bulk request lacked its first slash.",
+	"bent.cursor-paging":     "A list by cursor was asked for with a start index, which was left out, or with too many entries a page, which came in smaller ones.",
 	"bent.read-only-passed":  "A change to something that only Gatehouse changes was left out.",
 	"bent.password-dropped":  "A password came along and was thrown away: directories set no passwords here.",
 	"bent.operation-case":    "“Replace” with a capital was read as “replace”.",

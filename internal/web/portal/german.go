@@ -267,6 +267,8 @@ var german = catalogue{
 	"bent.duplicate-value":   "Ein zweiter Eintrag mit gleicher Art und gleichem Wert wurde weggelassen.",
 	"bent.path-name":         "Ein Name wie „name.givenName“ wurde als Weg zu einem Wert gelesen.",
 	"bent.unqualified-name":  "Ein Attribut einer Erweiterung, etwa „department“, kam ohne den Namen der Erweiterung und wurde als dieses gelesen.",
+	"bent.missing-slash":     "Einem Pfad in einer Sammelanfrage fehlte der erste Schrägstrich.",
+	"bent.cursor-paging":     "Eine Liste mit Cursor wurde mit einem Startindex verlangt, der weggelassen wurde, oder mit zu vielen Einträgen je Seite; sie kam in kleineren.",
 	"bent.read-only-passed":  "Eine Änderung an etwas, das nur Gatehouse ändert, wurde weggelassen.",
 	"bent.password-dropped":  "Ein Passwort kam mit und wurde verworfen: Verzeichnisse legen hier keine Passwörter fest.",
 	"bent.operation-case":    "„Replace“ mit großem Anfangsbuchstaben wurde als „replace“ gelesen.",

@@ -229,6 +229,41 @@ var questions = []dialectRow{
 		"strict":  {"400 invalidPath", "", adaIs},
 		"interop": {"400 invalidSyntax", "", adaIs},
 	}},
+	{"a search without schemas", "POST /Users/.search", `{"filter":"title pr"}`, nil, outcomes{
+		"compat": {"200 total 0", "missingSchema=1", ""},
+		"strict": {"400 invalidSyntax", "", ""},
+	}},
+	{"a search with another schema", "POST /.search", `{"schemas":["` + listURN + `"],"filter":"title pr"}`, nil, outcomes{
+		"compat": {"200 total 0", "missingSchema=1", ""},
+		"strict": {"400 invalidSyntax", "", ""},
+	}},
+	{"string numbers in a search", "POST /Users/.search", `{"schemas":["` + searchURN + `"],"startIndex":"1","count":"2","sortBy":"id"}`, nil, outcomes{
+		"compat": {"200 total 3", "stringNumber=2", ""},
+		"strict": {"400 invalidValue", "", ""},
+	}},
+	{"an empty count in a search", "POST /Users/.search", `{"schemas":["` + searchURN + `"],"count":""}`, nil, outcomes{
+		"compat": {"200 total 3", "emptyString=1", ""},
+		"strict": {"400 invalidValue", "", ""},
+	}},
+	{"one name for a list in a search", "POST /Groups/.search", `{"schemas":["` + searchURN + `"],"attributes":"displayName"}`, nil, outcomes{
+		"compat": {"200 total 2", "singleForMany=1", ""},
+		"strict": {"400 invalidValue", "", ""},
+	}},
+	{"startIndex beside cursor", "GET /Users?cursor=&startIndex=2&count=501", "", nil, outcomes{
+		"compat": {"200 total 3", "cursorPaging=1", ""},
+		"strict": {"400 invalidValue", "", ""},
+	}},
+	{"a page by cursor that is too large", "GET /Groups/TEAM/members?cursor=&count=501", "", nil, outcomes{
+		"compat": {"200 total 2", "cursorPaging=1", ""},
+		"strict": {"400 invalidCount", "", ""},
+	}},
+	{"a page by index that is too large", "GET /Users?count=501", "", nil, outcomes{
+		"compat": {"200 total 3", "", ""},
+	}},
+	{"a bulk path without its slash", "POST /Bulk", `{"schemas":["urn:ietf:params:scim:api:messages:2.0:BulkRequest"],"Operations":[{"method":"PATCH","path":"Users/ANA","data":{"schemas":["` + patchURN + `"],"Operations":[{"op":"add","path":"title","value":"Boss"}]}}]}`, nil, outcomes{
+		"compat": {"200", "missingSlash=1", `ANA title: "Boss"`},
+		"strict": {"200", "", "ANA title: -"},
+	}},
 	{"names in the query of a bulk operation", "POST /Bulk", `{"schemas":["urn:ietf:params:scim:api:messages:2.0:BulkRequest"],"Operations":[{"method":"PATCH","path":"/Users/ANA?attributes=department","data":{"schemas":["` + patchURN + `"],"Operations":[{"op":"add","path":"title","value":"Boss"}]}}]}`, nil, outcomes{
 		"compat": {"200", "unqualifiedName=1", `ANA title: "Boss"`},
 		"strict": {"200", "", `ANA title: "Boss"`},

@@ -62,7 +62,7 @@ func (c *call) search(types ...*schema.ResourceType) error {
 	if err != nil {
 		return err
 	}
-	p, err := searchParameters(body, c.mode)
+	p, err := searchParameters(body, c.mode, &c.report)
 	if err != nil {
 		return err
 	}
