@@ -269,6 +269,14 @@ var questions = []dialectRow{
 		"strict": {"200", "", `ANA title: "Boss"`},
 	}},
 
+	// What the server owns, and what it does not fill.
+	{"the manager's name in a body", "PUT /Users/ANA", `{"schemas":["` + userURN + `","` + ent + `"],"userName":"ana@corp.test","` + ent + `":{"manager":{"value":"BO","displayName":"Bo"}}}`, nil, outcomes{
+		"compat": {"200", "", `ANA ` + ent + `: {"manager":{"value":"BO"}}`},
+	}},
+	{"the names of members in a body", "PUT /Groups/TEAM", `{"schemas":["` + groupURN + `"],"displayName":"Team one","members":[{"value":"CY","display":"Cy"}]}`, nil, outcomes{
+		"compat": {"200", "", "TEAM members: CY\nTEAM members.0.display: -"},
+	}},
+
 	// What the interoperability profile has besides.
 	{"a path with a filter ends in a sub-attribute", "PATCH /Users/ANA", `{"op":"replace","path":"emails[type eq \"work\"]","value":{"value":"a2@corp.test"}}`, nil, outcomes{
 		"compat":  {"200", "", `ANA emails.0.value: "a2@corp.test"`},
