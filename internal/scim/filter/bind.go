@@ -52,20 +52,6 @@ func BindAcross(e Expr, types []*schema.ResourceType, m schema.Mode) ([]*Bound, 
 	return out, nil
 }
 
-// Resolve finds the attribute of a path as filters know it: Compat takes an
-// extension's attribute without its URN, as Entra asks `manager eq "…"`.
-func Resolve(rt *schema.ResourceType, path string, m schema.Mode) (schema.Ref, bool) {
-	r, ok := rt.Resolve(path, m)
-	if !ok && m == schema.Compat {
-		for i := range rt.Extensions {
-			if r, ok = rt.Resolve(rt.Extensions[i].Schema.ID+":"+path, m); ok {
-				break
-			}
-		}
-	}
-	return r, ok
-}
-
 // Always reports whether every resource of the type matches, whatever it holds,
 // as with `meta.resourceType eq "User"` for users.
 func (b *Bound) Always() bool { return b.root == constant(true) }
@@ -233,7 +219,7 @@ func (b *binder) join(terms []Expr, neutral constant) (node, error) {
 // resolve finds the attribute of a path; false for one that is unknown.
 func (b *binder) resolve(path string) (schema.Ref, bool) {
 	if b.of == nil {
-		r, ok := Resolve(b.rt, path, b.mode)
+		r, ok := b.rt.Find(path, b.mode, &b.report)
 		if ok && r.URN == "" && r.Attr != nil {
 			b.uses = append(b.uses, r.Attr.Name)
 		}
@@ -250,7 +236,7 @@ func (b *binder) resolve(path string) (schema.Ref, bool) {
 // attribute.
 func (b *binder) elsewhere(path string) bool {
 	for _, rt := range b.across {
-		if _, ok := Resolve(rt, path, b.mode); ok {
+		if _, ok := rt.Find(path, b.mode, new(schema.Report)); ok {
 			return true
 		}
 	}

@@ -469,7 +469,7 @@ func laws(t *testing.T, e filter.Expr, rt *schema.ResourceType, m schema.Mode, u
 
 // ordered checks that the comparisons of one value agree with each other.
 func ordered(t *testing.T, e filter.Compare, rt *schema.ResourceType, m schema.Mode, u value.Value) {
-	ref, ok := filter.Resolve(rt, e.Path, m)
+	ref, ok := rt.Find(e.Path, m, new(schema.Report))
 	if !ok || ref.Attr == nil || ref.Attr.MultiValued || e.Op == filter.Pr || e.With.Kind() == value.Null {
 		return
 	}

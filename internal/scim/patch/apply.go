@@ -71,7 +71,7 @@ func (e *editor) apply(op *operation) error {
 	if op.whole {
 		return e.members(op.verb, op.value, "", true)
 	}
-	ref, ok := e.rt.Resolve(op.path.Attr, e.mode)
+	ref, ok := e.rt.Find(op.path.Attr, e.mode, &e.report)
 	if !ok {
 		if e.mode != schema.Compat {
 			return refuse(e.undefined(), "%.128q is no attribute of a %s.", op.path.Attr, e.rt.Name)
@@ -108,7 +108,7 @@ func (e *editor) members(v verb, of value.Value, within string, outermost bool) 
 		}
 		t := target{verb: v, value: m.Value, whole: true}
 		var ok bool
-		if t.ref, ok = e.rt.Resolve(name, e.mode); ok && e.plain(m.Name, t.ref) {
+		if t.ref, ok = e.rt.Find(name, e.mode, &e.report); ok && e.plain(m.Name, t.ref) {
 			if err := e.at(t); err != nil {
 				return err
 			}
@@ -150,7 +150,7 @@ func (e *editor) pathName(t target, name string, outermost bool) (bool, error) {
 			return false, nil
 		}
 		var ok bool
-		if t.ref, ok = e.rt.Resolve(p.Attr, e.mode); !ok {
+		if t.ref, ok = e.rt.Find(p.Attr, e.mode, &e.report); !ok {
 			return false, nil
 		}
 		t.path = p

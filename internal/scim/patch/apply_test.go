@@ -159,6 +159,10 @@ func TestPathsInNames(t *testing.T) {
 		{compat, `{"op":"replace","value":{"urn:ietf:params:scim:schemas:core:2.0:User:title":"Boss"}}`, with("Engineer", "Boss"), "pathName"},
 		{compat, `{"op":"replace","value":{"urn:ietf:params:scim:schemas:core:2.0:User":{"title":"Boss"}}}`, with("Engineer", "Boss"), "pathName"},
 		{compat, `{"op":"replace","value":{"name.shoe":"x","urn:x:y":"z","emails[shoe eq 1":"x"}}`, "=", "unknownAttribute unknownSchema"},
+		{compat, `{"op":"replace","value":{"urn:scim:schemas:core:1.0:title":"Boss"}}`, with("Engineer", "Boss"), "oldSchema pathName"},
+		{compat, `{"op":"replace","value":{"urn:scim:schemas:extension:enterprise:1.0":{"department":"E"}}}`, with(`"D"`, `"E"`), "oldSchema"},
+		{compat, `{"op":"replace","value":{"department":"E","manager.value":"m2"}}`, with(`"D"`, `"E"`, manager, `"manager":{"value":"m2"}`), "pathName unqualifiedName"},
+		{strict, `{"op":"replace","value":{"department":"E"}}`, "=", "unknownAttribute"},
 		{strict, `{"op":"replace","value":{"name.givenName":"An"}}`, "=", "unknownAttribute"},
 		{strict, `{"op":"replace","value":{"` + ent + `:department":"E"}}`, "=", "unknownSchema"},
 	})
@@ -228,7 +232,7 @@ func TestManager(t *testing.T) {
 		{compat, `{"op":"replace","path":"` + ent + `:manager.value","value":""}`, with(gone, ""), "emptyString"},
 		{exact, `{"op":"add",` + path + `,"value":"m2"}`, "400 invalidValue manager must be an object", ""},
 		{all, `{"op":"replace","path":"` + ent + `:manager.displayName","value":"Bo"}`, "400 mutability manager.displayName", ""},
-		{compat, `{"op":"replace","path":"urn:scim:schemas:extension:enterprise:1.0:manager.value","value":"m2"}`, with(manager, `"manager":{"value":"m2"}`), ""},
+		{compat, `{"op":"replace","path":"urn:scim:schemas:extension:enterprise:1.0:manager.value","value":"m2"}`, with(manager, `"manager":{"value":"m2"}`), "oldSchema"},
 	})
 }
 
@@ -370,6 +374,28 @@ func TestPrimaryIsHandedOver(t *testing.T) {
 		{all, `{"op":"replace","path":"emails[value co \"@\"].primary","value":true}`, "400 invalidValue primary", ""},
 		{all, `{"op":"add","path":"emails","value":[{"value":"c@x","primary":true}]},{"op":"add","path":"emails","value":[{"value":"d@x","primary":true}]}`,
 			with(`"work","primary":true`, `"work","primary":false`, `"type":"home"}]`, `"type":"home"},{"value":"c@x","primary":false},{"value":"d@x","primary":true}]`), ""},
+	})
+}
+
+// TestPathsThatAreBent: an empty one, one of SCIM 1.x, one without its URN.
+func TestPathsThatAreBent(t *testing.T) {
+	check(t, schema.User, base, []kase{
+		{compat, `{"op":"replace","path":"","value":{"title":"Boss"}}`, with("Engineer", "Boss"), "emptyString"},
+		{compat, `{"op":"replace","path":"urn:scim:schemas:core:1.0:title","value":"Boss"}`, with("Engineer", "Boss"), "oldSchema"},
+		{compat, `{"op":"replace","path":"urn:scim:schemas:extension:enterprise:1.0:department","value":"E"}`, with(`"D"`, `"E"`), "oldSchema"},
+		{compat, `{"op":"replace","path":"urn:scim:schemas:extension:enterprise:1.0","value":{"department":"E"}}`, with(`"D"`, `"E"`), "oldSchema"},
+		{compat, `{"op":"replace","path":"urn:scim:schemas:core:1.0:shoeSize","value":9}`, "=", "unknownSchema"},
+		{compat, `{"op":"replace","path":"department","value":"E"}`, with(`"D"`, `"E"`), "unqualifiedName"},
+		{compat, `{"op":"Replace","path":"Manager","value":"m2"}`, with(manager, `"manager":{"value":"m2"}`), "bareValue unqualifiedName operationCase"},
+		{compat, `{"op":"remove","path":"manager.$ref"}`, with(manager, `"manager":{"value":"m1"}`), "unqualifiedName"},
+		{compat, `{"op":"remove","path":"department"}`, with(`"department":"D",`, ""), "unqualifiedName"},
+		{compat, `{"op":"replace","path":"department","value":{"x":1}}`, "400 invalidValue", ""},
+		{compat, `{"op":"replace","path":"manager.displayName","value":"Bo"}`, "400 mutability manager", ""},
+		{compat, `{"op":"replace","path":"products","value":"p"}`, "=", "unknownAttribute"},
+		{strict, `{"op":"replace","path":"department","value":"E"}`, `400 invalidPath "department"`, ""},
+		{inter, `{"op":"replace","path":"department","value":"E"}`, `400 invalidSyntax "department"`, ""},
+		{strict, `{"op":"replace","path":"urn:scim:schemas:core:1.0:title","value":"Boss"}`, "400 invalidPath", ""},
+		{inter, `{"op":"replace","path":"urn:scim:schemas:core:1.0:title","value":"Boss"}`, "400 invalidSyntax", ""},
 	})
 }
 

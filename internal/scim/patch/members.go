@@ -55,8 +55,8 @@ func (r Request) SplitMembers(m schema.Mode) (rest Request, ops []MemberOp, err 
 			}
 			continue
 		}
-		ref, ok := schema.Group.Resolve(op.path.Attr, m)
-		if !ok || ref.Attr == nil || !ref.Attr.Apart {
+		ref, ok := atMembers(op.path.Attr, m, &rest.report)
+		if !ok {
 			rest.ops = append(rest.ops, op)
 			continue
 		}
@@ -75,8 +75,8 @@ func (r Request) SplitMembers(m schema.Mode) (rest Request, ops []MemberOp, err 
 func splitValue(op operation, ops []MemberOp, m schema.Mode, report *schema.Report) (value.Value, []MemberOp, error) {
 	left := make([]value.Member, 0, len(op.value.Members()))
 	for _, mem := range op.value.Members() {
-		ref, ok := schema.Group.Resolve(mem.Name, m)
-		if !ok || ref.Attr == nil || !ref.Attr.Apart {
+		ref, ok := atMembers(mem.Name, m, report)
+		if !ok {
 			left = append(left, mem)
 			continue
 		}

@@ -113,8 +113,12 @@ func (r *Request) parse(v value.Value, m schema.Mode) (operation, error) {
 	}
 	op.value = v.Get("value")
 	path := v.Get("path")
+	if m == schema.Compat && path.Kind() == value.String && path.Text() == "" {
+		r.report.Add(schema.EmptyString)
+		path = value.Value{}
+	}
 	switch {
-	case path.Kind() == value.Absent, path.Kind() == value.Null, m == schema.Compat && path.Kind() == value.String && path.Text() == "":
+	case path.Kind() == value.Absent, path.Kind() == value.Null:
 		return op, op.pathless(m)
 	case path.Kind() != value.String:
 		return op, refuse(fault.InvalidPath, "`path` must be a string.")
@@ -143,6 +147,18 @@ func (op *operation) pathless(m schema.Mode) error {
 		return refuse(fault.InvalidValue, "Without a `path`, `value` must be an object of attributes.")
 	}
 	return nil
+}
+
+// atMembers finds what a path leads to if that is a group's members or a part of
+// them. Other paths are counted where they are applied.
+func atMembers(path string, m schema.Mode, report *schema.Report) (schema.Ref, bool) {
+	var bent schema.Report
+	ref, ok := schema.Group.Find(path, m, &bent)
+	if !ok || ref.Attr == nil || !ref.Attr.Apart {
+		return schema.Ref{}, false
+	}
+	report.Merge(bent)
+	return ref, true
 }
 
 // IsEmpty reports whether there is no operation (left).

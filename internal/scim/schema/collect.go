@@ -1,6 +1,10 @@
 package schema
 
-import "gatehouse/internal/scim/value"
+import (
+	"strings"
+
+	"gatehouse/internal/scim/value"
+)
 
 // collect puts the members of a document where they belong. nested is true for
 // the members of a container under the core schema's own URN.
@@ -73,18 +77,27 @@ func (n *settler) collectSchema(s *Schema, m value.Member, raw []value.Value, ne
 }
 
 // unknown handles a member that is no attribute. Compat reads a path in a name
-// ("name.givenName", "urn:…:User:department") as what it says; whatever is left
-// is refused in Interop and passed over otherwise (RFC 7643 §2 has nothing to
-// say about it).
+// ("name.givenName", "urn:…:User:department") as what it says, and "department"
+// as the extension's; whatever is left is refused in Interop and passed over
+// otherwise (RFC 7643 §2 has nothing to say about it).
 func (n *settler) unknown(m value.Member, raw []value.Value) error {
+	urn := strings.IndexByte(m.Name, ':') >= 0
 	if n.mode == Compat && raw != nil {
-		if ref, ok := n.rt.Resolve(m.Name, n.mode); ok && ref.Attr != nil {
+		var bent Report
+		if ref, ok := n.rt.Find(m.Name, n.mode, &bent); ok && ref.Attr != nil {
+			if !writable(ref) || m.Value.IsNothing() {
+				return nil
+			}
+			if urn || strings.IndexByte(m.Name, '.') >= 0 {
+				bent.Add(PathName)
+			}
+			if ref.URN != "" && !urn {
+				n.late = append(n.late, late{ref, m.Value, bent})
+				return nil
+			}
+			n.report.Merge(bent)
 			return n.putPath(ref, m.Value, raw)
 		}
-	}
-	urn := false
-	for i := range len(m.Name) {
-		urn = urn || m.Name[i] == ':'
 	}
 	switch {
 	case n.mode == Interop:
@@ -99,13 +112,36 @@ func (n *settler) unknown(m value.Member, raw []value.Value) error {
 	return nil
 }
 
+// late is an attribute of an extension that the message names without the
+// extension's URN.
+type late struct {
+	ref  Ref
+	v    value.Value
+	bent Report
+}
+
+// putLate puts those attributes when all else is in its place: what the message
+// says under the URN goes first, wherever it stands. What does not fit there may
+// be an attribute of the client's own by the same name, and is passed over.
+func (n *settler) putLate(raw []value.Value) {
+	for _, l := range n.late {
+		v, err := n.rt.Coerce(l.ref, l.v, n.mode, &l.bent)
+		if err != nil || n.putPath(l.ref, v, raw) != nil {
+			n.report.Add(UnknownAttribute)
+			continue
+		}
+		n.report.Merge(l.bent)
+	}
+}
+
+func writable(ref Ref) bool {
+	a := ref.Attr
+	return a.Mutability != ReadOnly && a.Mutability != WriteOnly && !a.Apart && ref.Leaf().Mutability != ReadOnly
+}
+
 // putPath puts a value where a path leads, making the object that it leads
 // through.
 func (n *settler) putPath(ref Ref, v value.Value, raw []value.Value) error {
-	if ref.Attr.Mutability == ReadOnly || ref.Attr.Mutability == WriteOnly || ref.Attr.Apart || v.IsNothing() {
-		return nil
-	}
-	n.report.Add(PathName)
 	var names []string
 	at := 0
 	own := n.rt.Schema.Attributes

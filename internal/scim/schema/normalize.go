@@ -74,6 +74,7 @@ type settler struct {
 	rt     *ResourceType
 	mode   Mode
 	stored bool // what a connection stored in another mode must not be refused now
+	late   []late
 	report Report
 }
 
@@ -160,6 +161,7 @@ func (n *settler) document(v value.Value) (value.Value, error) {
 	if err := n.collect(v, raw, false); err != nil {
 		return value.Value{}, err
 	}
+	n.putLate(raw)
 	size := 0
 	for i := range raw {
 		if raw[i].Kind() == value.Absent {

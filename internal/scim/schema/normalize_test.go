@@ -149,6 +149,23 @@ func TestNormalize(t *testing.T) {
 		{compat, `{` + core + `,"userName":"a","name":{"givenName":"A"},"name.givenName":"B"}`, `400 invalidSyntax "name.givenName" is given twice`, ""},
 		{compat, `{` + core + `,"userName":"a","urn:ietf:params:scim:schemas:core:2.0:User:userName":"b"}`, `400 invalidSyntax "userName" is given twice`, ""},
 		{strict, `{` + core + `,"userName":"a","name.givenName":"A"}`, `{"userName":"a"}`, "unknownAttribute"},
+		{compat, `{` + core + `,"userName":"a","urn:scim:schemas:core:1.0:title":"T"}`, `{"userName":"a","title":"T"}`, "oldSchema pathName"},
+
+		// Extensions without their URN: what stands under the URN goes first, and
+		// what does not fit is somebody's own.
+		{compat, `{` + core + `,"userName":"a","department":"d","manager.value":"m"}`, `{"userName":"a","` + ent + `":{"department":"d","manager":{"value":"m"}}}`, "pathName unqualifiedName=2"},
+		{compat, `{` + core + `,"userName":"a","department":"d","` + ent + `":{"division":"v"}}`, `{"userName":"a","` + ent + `":{"division":"v","department":"d"}}`, "unqualifiedName"},
+		{compat, `{` + core + `,"userName":"a","department":"x","` + ent + `":{"department":"d"}}`, `{"userName":"a","` + ent + `":{"department":"d"}}`, "unknownAttribute"},
+		{compat, `{` + core + `,"userName":"a","` + ent + `":{"department":"d"},"department":"x"}`, `{"userName":"a","` + ent + `":{"department":"d"}}`, "unknownAttribute"},
+		{compat, `{` + core + `,"userName":"a","department":"x","` + ent + `:department":"d"}`, `{"userName":"a","` + ent + `":{"department":"d"}}`, "unknownAttribute pathName"},
+		{compat, `{` + core + `,"userName":"a","` + ent + `":{"department":null},"department":"x"}`, `{"userName":"a"}`, "unknownAttribute"},
+		{compat, `{` + core + `,"userName":"a","manager.value":"x","` + ent + `":{"manager":"m"}}`, `{"userName":"a","` + ent + `":{"manager":{"value":"m"}}}`, "unknownAttribute bareValue"},
+		{compat, `{` + core + `,"userName":"a","manager":"m","employeeNumber":7}`, `{"userName":"a","` + ent + `":{"employeeNumber":"7","manager":{"value":"m"}}}`, "numberForString bareValue unqualifiedName=2"},
+		{compat, `{` + core + `,"userName":"a","organization":{"id":1},"division":["x","y"],"costCenter":"` + long + `"}`, `{"userName":"a"}`, "unknownAttribute=3"},
+		{compat, `{` + core + `,"userName":"a","department":null,"manager.displayName":"Bo","products":["p"]}`, `{"userName":"a"}`, "unknownAttribute"},
+		{compat, `{` + core + `,"userName":"a","department":""}`, `{"userName":"a"}`, "emptyString unqualifiedName"},
+		{strict, `{` + core + `,"userName":"a","department":"d"}`, `{"userName":"a"}`, "unknownAttribute"},
+		{interop, `{` + core + `,"userName":"a","department":"d"}`, `400 invalidSyntax "department"`, ""},
 
 		// Hostile texts are kept as they are; lines must be lines.
 		{all, `{` + core + `,"userName":"a\u202eb","displayName":"<script>alert(1)</script>\r\nBcc: x"}`, `{"userName":"a` + "\u202e" + `b","displayName":"\u003cscript>alert(1)\u003c/script>\r\nBcc: x"}`, ""},

@@ -17,12 +17,12 @@ type Projection struct {
 
 // ParseProjection reads the two parameters; each entry may hold several names
 // with commas between them. Names may be URN-qualified and have
-// sub-attributes; unknown ones are passed over. Both together are refused
-// (Invalid, invalidValue).
-func ParseProjection(rt *ResourceType, attributes, excluded []string) (Projection, error) {
+// sub-attributes; unknown ones are passed over in every mode. Both together are
+// refused (Invalid, invalidValue). The report counts what was bent.
+func ParseProjection(rt *ResourceType, attributes, excluded []string, m Mode, report *Report) (Projection, error) {
 	p := Projection{rt: rt}
-	wanted, some := p.parse(attributes)
-	unwanted, others := p.parse(excluded)
+	wanted, some := p.parse(attributes, m, report)
+	unwanted, others := p.parse(excluded, m, report)
 	if some && others {
 		return Projection{}, invalid("Give `attributes` or `excludedAttributes`, not both.")
 	}
@@ -37,16 +37,17 @@ func ParseProjection(rt *ResourceType, attributes, excluded []string) (Projectio
 // maxNames bounds the work of a projection; no schema has as many attributes.
 const maxNames = 256
 
-func (p Projection) parse(params []string) (refs []Ref, some bool) {
+func (p Projection) parse(params []string, m Mode, report *Report) (refs []Ref, some bool) {
 	for _, param := range params {
 		for name := range strings.SplitSeq(param, ",") {
 			if name = strings.TrimSpace(name); name == "" {
 				continue
 			}
 			some = true
-			// The aliases of Compat do no harm here: a name that is not known is
-			// passed over in every mode.
-			if r, ok := p.rt.Resolve(name, Compat); ok && len(refs) < maxNames {
+			if len(refs) == maxNames {
+				return refs, some
+			}
+			if r, ok := p.rt.Find(name, m, report); ok {
 				refs = append(refs, r)
 			}
 		}

@@ -38,9 +38,10 @@ func TestProjection(t *testing.T) {
 		{nil, one("name.givenName,emails.value,groups," + ent + ":manager,meta"), head + `,"externalId":"e","userName":"ana","name":{"familyName":"Ruiz"},"emails":[{"type":"work","primary":true}],"` + ent + `":{"department":"d"}}`},
 		{nil, one("nothing,urn:x:y"), rendered},
 	} {
-		p, err := schema.ParseProjection(schema.User, c.attributes, c.excluded)
-		if err != nil {
-			t.Errorf("ParseProjection(%q, %q) fails: %v", c.attributes, c.excluded, err)
+		var report schema.Report
+		p, err := schema.ParseProjection(schema.User, c.attributes, c.excluded, schema.Strict, &report)
+		if err != nil || !report.IsZero() {
+			t.Errorf("ParseProjection(%q, %q) fails: %v, and bends %q", c.attributes, c.excluded, err, rules(report))
 			continue
 		}
 		in := parse(t, rendered)
@@ -53,8 +54,37 @@ func TestProjection(t *testing.T) {
 	}
 }
 
+// TestProjectionBends: names that Compat understands, and nobody else.
+func TestProjectionBends(t *testing.T) {
+	for _, c := range []struct {
+		attributes, want, bent string
+	}{
+		{"department", `"` + ent + `":{"department":"d"}`, "unqualifiedName"},
+		{"MANAGER.value,department", `"` + ent + `":{"department":"d","manager":{"value":"m"}}`, "unqualifiedName=2"},
+		{"urn:scim:schemas:core:1.0:userName", `"userName":"ana"`, "oldSchema"},
+		{"urn:scim:schemas:extension:enterprise:1.0:department", `"` + ent + `":{"department":"d"}`, "oldSchema"},
+		{"urn:scim:schemas:core:1.0:nothing,nothing,products", "", ""},
+	} {
+		for _, m := range []schema.Mode{schema.Compat, schema.Strict, schema.Interop} {
+			var report schema.Report
+			p, err := schema.ParseProjection(schema.User, []string{c.attributes}, nil, m, &report)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want, bent := "", ""
+			if m == schema.Compat {
+				want, bent = c.want, c.bent
+			}
+			got := p.Apply(parse(t, rendered)).Without("schemas").Without("id")
+			if text := string(got.Append(nil)); text != "{"+want+"}" || rules(report) != bent {
+				t.Errorf("%s: attributes %q give %s and bend %q, want {%s} and %q", m, c.attributes, text, rules(report), want, bent)
+			}
+		}
+	}
+}
+
 func TestProjectionRefusesBoth(t *testing.T) {
-	_, err := schema.ParseProjection(schema.User, []string{"userName"}, []string{"name"})
+	_, err := schema.ParseProjection(schema.User, []string{"userName"}, []string{"name"}, schema.Compat, new(schema.Report))
 	if !fault.Is(err, fault.Invalid) || !fault.Coded(err, fault.InvalidValue) {
 		t.Errorf("attributes with excludedAttributes give %v, want Invalid, invalidValue", err)
 	}
@@ -82,7 +112,7 @@ func TestProjectionWants(t *testing.T) {
 		{schema.Group, "", "id", "id", true, false},
 		{schema.Group, "", "", "nothing", false, true},
 	} {
-		p, err := schema.ParseProjection(c.rt, []string{c.attributes}, []string{c.excluded})
+		p, err := schema.ParseProjection(c.rt, []string{c.attributes}, []string{c.excluded}, schema.Strict, new(schema.Report))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -120,7 +150,7 @@ func TestReturnedRules(t *testing.T) {
 		{"", "c", `{"id":"1","a":"1","d":"1"}`},
 		{"", "r", `{"id":"1","a":"1","d":"1","c":{"a":"1","d":"1"}}`},
 	} {
-		p, err := schema.ParseProjection(rt, []string{c.attributes}, []string{c.excluded})
+		p, err := schema.ParseProjection(rt, []string{c.attributes}, []string{c.excluded}, schema.Strict, new(schema.Report))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -137,7 +167,7 @@ func BenchmarkProjection(b *testing.B) {
 	}
 	for name, attributes := range map[string]string{"default": "", "two": "userName,emails.value"} {
 		b.Run(name, func(b *testing.B) {
-			p, err := schema.ParseProjection(schema.User, []string{attributes}, nil)
+			p, err := schema.ParseProjection(schema.User, []string{attributes}, nil, schema.Strict, new(schema.Report))
 			if err != nil {
 				b.Fatal(err)
 			}

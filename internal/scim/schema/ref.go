@@ -15,22 +15,62 @@ type Ref struct {
 // §3.10); known URNs are matched whole, since they hold dots and colons. The
 // aliases of SCIM 1.x are known in Compat.
 func (rt *ResourceType) Resolve(path string, m Mode) (Ref, bool) {
+	r, _, ok := rt.resolve(path, m)
+	return r, ok
+}
+
+// Find is Resolve as a message's paths are read: Compat takes an attribute of
+// an extension without the URN, as Entra asks `manager eq "…"`, unless the type
+// has one of that name itself. The report counts what was bent.
+func (rt *ResourceType) Find(path string, m Mode, report *Report) (Ref, bool) {
+	r, alias, ok := rt.resolve(path, m)
+	if !ok && m == Compat {
+		if r, ok = rt.unqualified(path); ok {
+			report.Add(UnqualifiedName)
+		}
+	}
+	if alias {
+		report.Add(OldSchema)
+	}
+	return r, ok
+}
+
+// unqualified finds an attribute among those of the extensions. Only what the
+// RFCs define goes without saying where: nobody names what is ours by mistake,
+// but a directory may well have products of its own.
+func (rt *ResourceType) unqualified(path string) (Ref, bool) {
+	for i := range rt.Extensions {
+		s := rt.Extensions[i].Schema
+		if s.Extra {
+			continue
+		}
+		if r, ok := resolveIn(s.Attributes, path); ok {
+			r.URN = s.ID
+			return r, true
+		}
+	}
+	return Ref{}, false
+}
+
+// resolve is Resolve that tells whether the URN was an alias.
+func (rt *ResourceType) resolve(path string, m Mode) (r Ref, alias, ok bool) {
 	if strings.IndexByte(path, ':') < 0 {
-		return rt.resolveOwn(path)
+		r, ok = rt.resolveOwn(path)
+		return r, false, ok
 	}
 	// The longest URN that the path begins with: one may be another's beginning.
 	var best *Schema
 	urn := 0
-	consider := func(s *Schema, id string) {
+	consider := func(s *Schema, id string, other bool) {
 		if len(id) > urn && len(path) >= len(id) && strings.EqualFold(path[:len(id)], id) && (len(path) == len(id) || path[len(id)] == ':') {
-			best, urn = s, len(id)
+			best, urn, alias = s, len(id), other
 		}
 	}
 	each := func(s *Schema) {
-		consider(s, s.ID)
+		consider(s, s.ID, false)
 		if m == Compat {
 			for _, a := range s.Aliases {
-				consider(s, a)
+				consider(s, a, true)
 			}
 		}
 	}
@@ -39,22 +79,18 @@ func (rt *ResourceType) Resolve(path string, m Mode) (Ref, bool) {
 		each(rt.Extensions[i].Schema)
 	}
 	switch {
-	case best == nil:
-		return Ref{}, false
+	case best == nil, len(path) == urn && best == rt.Schema:
+		return Ref{}, false, false
 	case len(path) == urn:
-		if best == rt.Schema {
-			return Ref{}, false
-		}
-		return Ref{URN: best.ID}, true
+		return Ref{URN: best.ID}, alias, true
 	case best == rt.Schema:
-		return rt.resolveOwn(path[urn+1:])
+		r, ok = rt.resolveOwn(path[urn+1:])
+		return r, alias && ok, ok
 	}
-	r, ok := resolveIn(best.Attributes, path[urn+1:])
-	if !ok {
-		return Ref{}, false
+	if r, ok = resolveIn(best.Attributes, path[urn+1:]); ok {
+		r.URN = best.ID
 	}
-	r.URN = best.ID
-	return r, true
+	return r, alias && ok, ok
 }
 
 func (rt *ResourceType) resolveOwn(path string) (Ref, bool) {

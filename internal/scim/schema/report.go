@@ -21,6 +21,9 @@ const (
 	EmptyElement                 // an element without content was passed over
 	DuplicateValue               // a second element of the same type and value was passed over
 	PathName                     // a name such as "name.givenName" was read as a path
+	UnqualifiedName              // an extension's attribute was named without the extension's URN
+	MissingSlash                 // the path of a bulk operation did not begin with a slash
+	CursorPaging                 // startIndex, or a count above the maximum, stood beside a cursor
 	ReadOnlyPassed               // a change to what the server owns was passed over
 	PasswordDropped              // a password was taken and forgotten
 	OperationCase                // "Replace" was read as "replace"
@@ -34,7 +37,9 @@ const (
 var ruleNames = [ruleCount]string{
 	"unknownAttribute", "unknownSchema", "oldSchema", "missingSchema", "stringBoolean", "stringNumber",
 	"numberForString", "bareValue", "singleForMany", "manyForSingle", "emptyString", "emptyElement",
-	"duplicateValue", "pathName", "readOnlyPassed", "passwordDropped", "operationCase", "noOperations",
+	"duplicateValue", "pathName",
+	"unqualifiedName", "missingSlash", "cursorPaging",
+	"readOnlyPassed", "passwordDropped", "operationCase", "noOperations",
 	"upserted", "removeListed", "unknownSort",
 }
 
@@ -73,5 +78,13 @@ func (r Report) IsZero() bool { return r == Report{} }
 func (r *Report) Merge(o Report) {
 	for i := range r.n {
 		r.n[i] += o.n[i]
+	}
+}
+
+// Cover raises each count to that of o: what is read once for every resource
+// type of a query was bent once.
+func (r *Report) Cover(o Report) {
+	for i := range r.n {
+		r.n[i] = max(r.n[i], o.n[i])
 	}
 }

@@ -178,6 +178,53 @@ func TestResolve(t *testing.T) {
 	}
 }
 
+// TestFind: what Compat finds besides, and that it is counted.
+func TestFind(t *testing.T) {
+	const ent = schema.EnterpriseURN
+	for _, c := range []struct {
+		rt               *schema.ResourceType
+		path, want, bent string
+	}{
+		{schema.User, "userName", "userName", ""},
+		{schema.User, ent + ":department", ent + ":department", ""},
+		{schema.User, "DEPARTMENT", ent + ":department", "unqualifiedName"},
+		{schema.User, "manager.value", ent + ":manager.value", "unqualifiedName"},
+		{schema.User, "urn:scim:schemas:core:1.0:userName", "userName", "oldSchema"},
+		{schema.User, "urn:scim:schemas:extension:enterprise:1.0:manager", ent + ":manager", "oldSchema"},
+		{schema.User, "urn:scim:schemas:extension:enterprise:1.0", ent, "oldSchema"},
+		{schema.User, "urn:scim:schemas:core:1.0:nothing", "", ""},
+		{schema.User, "urn:scim:schemas:core:1.0:department", "", ""},
+		{schema.User, "urn:scim:schemas:core:1.0", "", ""},
+		{schema.User, "urn:x:department", "", ""},
+		{schema.User, "manager.shoe", "", ""},
+		{schema.User, "products", "", ""}, // of our own extension
+		{schema.User, "members", "", ""},
+		{schema.Group, "department", "", ""},
+		{schema.Group, "urn:scim:schemas:core:1.0:Group:members", "members", "oldSchema"},
+	} {
+		for _, m := range []schema.Mode{schema.Compat, schema.Strict, schema.Interop} {
+			want, bent := c.want, c.bent
+			if bent != "" && m != schema.Compat {
+				want, bent = "", ""
+			}
+			var report schema.Report
+			r, ok := c.rt.Find(c.path, m, &report)
+			if ok != (want != "") || r.Path() != want || rules(report) != bent {
+				t.Errorf("%s.Find(%q, %s) = %q, %t and bends %q; want %q and %q", c.rt.Name, c.path, m, r.Path(), ok, rules(report), want, bent)
+			}
+		}
+	}
+	// What the type has itself goes first.
+	rt := &schema.ResourceType{Name: "Thing", Schema: &schema.Schema{ID: "urn:thing", Attributes: []schema.Attribute{{Name: "x", Type: schema.String}}},
+		Extensions: []schema.Extension{{Schema: &schema.Schema{ID: "urn:more", Attributes: []schema.Attribute{{Name: "x", Type: schema.String}, {Name: "id", Type: schema.String}}}}}}
+	for _, name := range []string{"x", "id"} {
+		var report schema.Report
+		if r, ok := rt.Find(name, schema.Compat, &report); !ok || r.URN != "" || !report.IsZero() {
+			t.Errorf("Find(%q) = %q, %t and bends %q; want the type's own", name, r.Path(), ok, rules(report))
+		}
+	}
+}
+
 // TestResolveTakesTheLongestURN: a URN may begin as another does.
 func TestResolveTakesTheLongestURN(t *testing.T) {
 	one := func(urn string) *schema.Schema {
@@ -255,12 +302,18 @@ func TestReport(t *testing.T) {
 	var o schema.Report
 	o.Add(schema.Upserted)
 	r.Merge(o)
+	o.Add(schema.StringBoolean)
+	r.Cover(o) // is covered
 	got := map[string]int{}
 	for name, n := range r.Rules() {
 		got[name] = n
 	}
 	if len(got) != 2 || got["stringBoolean"] != 2 || got["upserted"] != 1 || r.IsZero() || r.Count(schema.StringBoolean) != 2 {
 		t.Errorf("the report counts %v", got)
+	}
+	o.Cover(r)
+	if o != r {
+		t.Error("a report that covers another has not its counts")
 	}
 	names := map[string]bool{}
 	for i := schema.Rule(0); i.String() != "unknown"; i++ {

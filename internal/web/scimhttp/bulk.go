@@ -190,6 +190,9 @@ func (b *bulk) parseOperation(v value.Value) *operation {
 	case post != (len(o.parts) == 1):
 		msg = "The `path` of a POST is a resource type's, such as /Users; that of any other method is a resource's, such as /Users/{id}."
 	}
+	if msg == "" && path[0] != '/' {
+		b.report.Add(schema.MissingSlash)
+	}
 	if b.mode == schema.Compat && o.method == http.MethodPatch && o.data.Kind() == value.Array {
 		// The RFC's own example has the operations without their message.
 		b.report.Add(schema.MissingSchema)

@@ -226,7 +226,7 @@ func (r *runner) ask(o *operation, method string, parts []string, data value.Val
 		} else if p != nil {
 			c.fail(panicked(p))
 		}
-		o.report.Merge(c.report)
+		o.report.Merge(c.bent())
 	}()
 	if err := c.dispatch(parts); err != nil {
 		c.fail(err)

@@ -92,13 +92,13 @@ func (c *call) paging(list string, p parameters) (paging, error) {
 	if p.count != nil && strings.TrimSpace(*p.count) != "" {
 		page.asked = page.count
 	}
-	if c.mode != schema.Compat {
-		if p.startIndex != nil {
-			return page, fault.New(fault.Invalid, fault.InvalidValue, "Give `startIndex` or `cursor`, not both.")
-		}
-		if count > maxPage {
-			return page, fault.New(fault.Invalid, fault.InvalidCount, "A page has at most %d resources.", maxPage)
-		}
+	switch beside, above := p.startIndex != nil, count > maxPage; {
+	case c.mode == schema.Compat && (beside || above):
+		c.report.Add(schema.CursorPaging)
+	case beside:
+		return page, fault.New(fault.Invalid, fault.InvalidValue, "Give `startIndex` or `cursor`, not both.")
+	case above:
+		return page, fault.New(fault.Invalid, fault.InvalidCount, "A page has at most %d resources.", maxPage)
 	}
 	if *p.cursor != "" {
 		page.from, err = c.open(page, *p.cursor)

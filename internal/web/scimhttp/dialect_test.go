@@ -14,7 +14,7 @@ import (
 type outcomes map[string]outcome
 
 type outcome struct {
-	code    string // "200", or of a refusal "400 noTarget"
+	code    string // "200", of a refusal "400 noTarget", of a list "200 total 3", or "200" and what the answer has: a type or a member's name
 	coerced string // what was counted: "rule=n" in the order of rules
 	after   string // lines of "resource path: JSON" as GET tells them; "-" for nothing
 }
@@ -33,6 +33,9 @@ const (
 	ent    = enterprise
 	adaIs  = `ANA displayName: "Ana Ruiz"` // untouched
 	urnKey = `"` + ent + `:employeeNumber":"7"`
+
+	oldCore = "urn:scim:schemas:core:1.0"
+	oldEnt  = "urn:scim:schemas:extension:enterprise:1.0"
 )
 
 // questions are the rows of section 6, each in every dialect.
@@ -140,6 +143,139 @@ var questions = []dialectRow{
 		"compat": {"200", "oldSchema=1", `ANA ` + ent + `: {"department":"D"}`},
 		"strict": {"400 invalidSyntax", "", adaIs},
 	}},
+	{"SCIM 1.x URN in a path", "PATCH /Users/ANA", `{"op":"replace","path":"` + oldCore + `:title","value":"Boss"}`, nil, outcomes{
+		"compat":  {"200", "oldSchema=1", `ANA title: "Boss"`},
+		"strict":  {"400 invalidPath", "", "ANA title: -"},
+		"interop": {"400 invalidSyntax", "", "ANA title: -"},
+	}},
+	{"SCIM 1.x URN in a path with a filter", "PATCH /Users/ANA", `{"op":"replace","path":"` + oldCore + `:emails[type eq \"work\"].value","value":"a2@corp.test"}`, nil, outcomes{
+		"compat":  {"200", "oldSchema=1", `ANA emails.0.value: "a2@corp.test"`},
+		"strict":  {"400 invalidPath", "", `ANA emails.0.value: "ana@corp.test"`},
+		"interop": {"400 invalidSyntax", "", `ANA emails.0.value: "ana@corp.test"`},
+	}},
+	{"SCIM 1.x URN of members", "PATCH /Groups/TEAM", `{"op":"remove","path":"` + oldCore + `:members[value eq \"ANA\"]"},{"op":"add","value":{"` + oldCore + `:members":[{"value":"CY"}]}}`, nil, outcomes{
+		"compat":  {"204", "oldSchema=2", "TEAM members: BO CY"},
+		"strict":  {"400 invalidPath", "", "TEAM members: ANA BO"},
+		"interop": {"400 invalidSyntax", "", "TEAM members: ANA BO"},
+	}},
+	{"SCIM 1.x URNs in value", "PATCH /Users/ANA", `{"op":"add","value":{"` + oldCore + `:title":"Boss","` + oldEnt + `":{"division":"D"}}}`, nil, outcomes{
+		"compat":  {"200", "oldSchema=2 pathName=1", `ANA title: "Boss"` + "\n" + `ANA ` + ent + `: {"division":"D"}`},
+		"strict":  {"200", "unknownSchema=2", "ANA title: -\nANA " + ent + ": -"},
+		"interop": {"400 invalidSyntax", "", "ANA title: -"},
+	}},
+	{"SCIM 1.x URN in a name of a body", "PUT /Users/ANA", `{"schemas":["` + userURN + `"],"userName":"ana@corp.test","` + oldCore + `:title":"Boss"}`, nil, outcomes{
+		"compat": {"200", "oldSchema=1 pathName=1", `ANA title: "Boss"`},
+		"strict": {"400 invalidSyntax", "", adaIs},
+	}},
+	{"SCIM 1.x URN in a filter", `GET /Users?filter=` + oldCore + `:userName%20eq%20%22ana@corp.test%22`, "", nil, outcomes{
+		"compat": {"200 total 1", "oldSchema=1", ""},
+		"strict": {"400 invalidFilter", "", ""},
+	}},
+	{"SCIM 1.x URN in sortBy", `GET ?sortBy=` + oldCore + `:displayName`, "", nil, outcomes{
+		"compat": {"200 total 5", "oldSchema=1", ""},
+		"strict": {"400 invalidPath", "", ""},
+	}},
+	{"SCIM 1.x URN in attributes", `GET /Users/ANA?attributes=` + oldCore + `:displayName`, "", nil, outcomes{
+		"compat": {"200 displayName", "oldSchema=1", ""},
+		"strict": {"200", "", ""},
+	}},
+
+	// What Compat takes besides.
+	{"an empty path", "PATCH /Users/ANA", `{"op":"replace","path":"","value":{"title":"Boss"}}`, nil, outcomes{
+		"compat": {"200", "emptyString=1", `ANA title: "Boss"`},
+		"strict": {"400 invalidPath", "", "ANA title: -"},
+	}},
+	{"an extension's attribute without its URN in a filter", `GET /Users?filter=department%20eq%20%22d%22%20or%20manager.value%20eq%20%22BO%22`, "", nil, outcomes{
+		"compat": {"200 total 1", "unqualifiedName=2", ""},
+		"strict": {"400 invalidFilter", "", ""},
+	}},
+	{"an extension's attribute without its URN in a query of all", `GET ?filter=department%20eq%20%22d%22&sortBy=department&attributes=department`, "", nil, outcomes{
+		"compat": {"200 total 0", "unqualifiedName=3", ""},
+		"strict": {"400 invalidFilter", "", ""},
+	}},
+	{"what two types have is bent in each", `GET ?filter=active%20eq%20%22True%22%20or%20members.value%20eq%207`, "", nil, outcomes{
+		"compat": {"200 total 3", "stringBoolean=1 numberForString=1", ""},
+		"strict": {"400 invalidFilter", "", ""},
+	}},
+	{"an extension's attribute without its URN in sortBy", `GET /Users?sortBy=department`, "", nil, outcomes{
+		"compat": {"200 total 3", "unqualifiedName=1", ""},
+		"strict": {"400 invalidPath", "", ""},
+	}},
+	{"an extension's attribute without its URN in attributes", `GET /Users/CY?attributes=manager`, "", nil, outcomes{
+		"compat": {"200 " + ent, "unqualifiedName=1", ""},
+		"strict": {"200", "", ""},
+	}},
+	{"an extension's attribute without its URN in excludedAttributes of a change", `PATCH /Users/CY?excludedAttributes=manager,shoeSize`, `{"op":"Add","path":"title","value":"Boss"}`, nil, outcomes{
+		"compat": {"200", "unqualifiedName=1 operationCase=1", `CY title: "Boss"`},
+		"strict": {"400 invalidSyntax", "", ""},
+	}},
+	{"an extension's attribute without its URN in a path", "PATCH /Users/ANA", `{"op":"replace","path":"department","value":"D"},{"op":"add","path":"manager.value","value":"BO"}`, nil, outcomes{
+		"compat":  {"200", "unqualifiedName=2", `ANA ` + ent + `: {"department":"D","manager":{"value":"BO"}}` + "\n" + `ANA schemas: ["` + userURN + `","` + ent + `"]`},
+		"strict":  {"400 invalidPath", "", "ANA " + ent + ": -"},
+		"interop": {"400 invalidSyntax", "", "ANA " + ent + ": -"},
+	}},
+	{"an extension's attribute without its URN in a value", "PATCH /Users/ANA", `{"op":"replace","value":{"department":"D","manager":"BO"}}`, nil, outcomes{
+		"compat":  {"200", "bareValue=1 unqualifiedName=2", `ANA ` + ent + `: {"department":"D","manager":{"value":"BO"}}`},
+		"strict":  {"200", "unknownAttribute=2", "ANA " + ent + ": -"},
+		"interop": {"400 invalidSyntax", "", "ANA " + ent + ": -"},
+	}},
+	{"an extension's attribute without its URN in a body", "PUT /Users/ANA", `{"schemas":["` + userURN + `"],"userName":"ana@corp.test","department":"D","manager.value":"BO"}`, nil, outcomes{
+		"compat":  {"200", "unqualifiedName=2 pathName=1", `ANA ` + ent + `: {"department":"D","manager":{"value":"BO"}}`},
+		"strict":  {"200", "unknownAttribute=2", "ANA " + ent + ": -"},
+		"interop": {"400 invalidSyntax", "", adaIs},
+	}},
+	{"no attribute of ours without its URN", "PATCH /Users/ANA", `{"op":"replace","path":"products","value":["P"]}`, nil, outcomes{
+		"compat":  {"200", "unknownAttribute=1", adaIs},
+		"strict":  {"400 invalidPath", "", adaIs},
+		"interop": {"400 invalidSyntax", "", adaIs},
+	}},
+	{"a search without schemas", "POST /Users/.search", `{"filter":"title pr"}`, nil, outcomes{
+		"compat": {"200 total 0", "missingSchema=1", ""},
+		"strict": {"400 invalidSyntax", "", ""},
+	}},
+	{"a search with another schema", "POST /.search", `{"schemas":["` + listURN + `"],"filter":"title pr"}`, nil, outcomes{
+		"compat": {"200 total 0", "missingSchema=1", ""},
+		"strict": {"400 invalidSyntax", "", ""},
+	}},
+	{"string numbers in a search", "POST /Users/.search", `{"schemas":["` + searchURN + `"],"startIndex":"1","count":"2","sortBy":"id"}`, nil, outcomes{
+		"compat": {"200 total 3", "stringNumber=2", ""},
+		"strict": {"400 invalidValue", "", ""},
+	}},
+	{"an empty count in a search", "POST /Users/.search", `{"schemas":["` + searchURN + `"],"count":""}`, nil, outcomes{
+		"compat": {"200 total 3", "emptyString=1", ""},
+		"strict": {"400 invalidValue", "", ""},
+	}},
+	{"one name for a list in a search", "POST /Groups/.search", `{"schemas":["` + searchURN + `"],"attributes":"displayName"}`, nil, outcomes{
+		"compat": {"200 total 2", "singleForMany=1", ""},
+		"strict": {"400 invalidValue", "", ""},
+	}},
+	{"startIndex beside cursor", "GET /Users?cursor=&startIndex=2&count=501", "", nil, outcomes{
+		"compat": {"200 total 3", "cursorPaging=1", ""},
+		"strict": {"400 invalidValue", "", ""},
+	}},
+	{"a page by cursor that is too large", "GET /Groups/TEAM/members?cursor=&count=501", "", nil, outcomes{
+		"compat": {"200 total 2", "cursorPaging=1", ""},
+		"strict": {"400 invalidCount", "", ""},
+	}},
+	{"a page by index that is too large", "GET /Users?count=501", "", nil, outcomes{
+		"compat": {"200 total 3", "", ""},
+	}},
+	{"a bulk path without its slash", "POST /Bulk", `{"schemas":["urn:ietf:params:scim:api:messages:2.0:BulkRequest"],"Operations":[{"method":"PATCH","path":"Users/ANA","data":{"schemas":["` + patchURN + `"],"Operations":[{"op":"add","path":"title","value":"Boss"}]}}]}`, nil, outcomes{
+		"compat": {"200", "missingSlash=1", `ANA title: "Boss"`},
+		"strict": {"200", "", "ANA title: -"},
+	}},
+	{"names in the query of a bulk operation", "POST /Bulk", `{"schemas":["urn:ietf:params:scim:api:messages:2.0:BulkRequest"],"Operations":[{"method":"PATCH","path":"/Users/ANA?attributes=department","data":{"schemas":["` + patchURN + `"],"Operations":[{"op":"add","path":"title","value":"Boss"}]}}]}`, nil, outcomes{
+		"compat": {"200", "unqualifiedName=1", `ANA title: "Boss"`},
+		"strict": {"200", "", `ANA title: "Boss"`},
+	}},
+
+	// What the server owns, and what it does not fill.
+	{"the manager's name in a body", "PUT /Users/ANA", `{"schemas":["` + userURN + `","` + ent + `"],"userName":"ana@corp.test","` + ent + `":{"manager":{"value":"BO","displayName":"Bo"}}}`, nil, outcomes{
+		"compat": {"200", "", `ANA ` + ent + `: {"manager":{"value":"BO"}}`},
+	}},
+	{"the names of members in a body", "PUT /Groups/TEAM", `{"schemas":["` + groupURN + `"],"displayName":"Team one","members":[{"value":"CY","display":"Cy"}]}`, nil, outcomes{
+		"compat": {"200", "", "TEAM members: CY\nTEAM members.0.display: -"},
+	}},
 
 	// What the interoperability profile has besides.
 	{"a path with a filter ends in a sub-attribute", "PATCH /Users/ANA", `{"op":"replace","path":"emails[type eq \"work\"]","value":{"value":"a2@corp.test"}}`, nil, outcomes{
@@ -221,7 +357,7 @@ var providers = []dialectRow{
 	{"Entra removes a member with its flag", "PATCH /Groups/TEAM?aadOptscim062020", `{"op":"remove","path":"members[value eq \"ANA\"]"}`, nil, outcomes{"compat": {"204", "", "TEAM members: BO"}}},
 	{"Entra checks a member", `GET /Groups?filter=id+eq+%22TEAM%22+and+members+eq+%22ANA%22&attributes=id`, "", nil, outcomes{"compat": {"200 total 1", "", ""}}},
 	{"Entra checks who is none", `GET /Groups?filter=id+eq+%22TEAM%22+and+members+eq+%22CY%22&attributes=id`, "", nil, outcomes{"compat": {"200 total 0", "", ""}}},
-	{"Entra checks the manager", `GET /Users?filter=id+eq+%22CY%22+and+manager+eq+%22BO%22&attributes=id`, "", nil, outcomes{"compat": {"200 total 1", "", ""}}},
+	{"Entra checks the manager", `GET /Users?filter=id+eq+%22CY%22+and+manager+eq+%22BO%22&attributes=id`, "", nil, outcomes{"compat": {"200 total 1", "unqualifiedName=1", ""}}},
 	{"Entra finds by address", `GET /Users?filter=emails%5Btype+eq+%22work%22%5D.value+eq+%22ana@corp.test%22`, "", nil, outcomes{"compat": {"200 total 1", "", ""}}},
 	{"Entra finds by externalId", `GET /Users?filter=externalId+eq+%22x-ana%22`, "", nil, outcomes{"compat": {"200 total 1", "", ""}}},
 
@@ -299,7 +435,7 @@ func (row dialectRow) run(t *testing.T, dialect string, want outcome) {
 				s = strings.ReplaceAll(s, q+name+`%22`, q+id+`%22`)
 				s = strings.ReplaceAll(s, q+name+`\"`, q+id+`\"`)
 			}
-			for _, end := range []string{"?", "&"} {
+			for _, end := range []string{"?", "&", "/"} {
 				s = strings.ReplaceAll(s, "/"+name+end, "/"+id+end)
 			}
 			if rest, ok := strings.CutSuffix(s, "/"+name); ok {
@@ -326,8 +462,10 @@ func (row dialectRow) run(t *testing.T, dialect string, want outcome) {
 		a.refused(a.status, more)
 	case strings.HasPrefix(more, "total "):
 		a.is("totalResults", more[len("total "):])
-	case more != "" && a.header.Get("Content-Type") != more:
+	case strings.Contains(more, "/") && a.header.Get("Content-Type") != more:
 		t.Errorf("%s is of type %q, want %q", a.asked, a.header.Get("Content-Type"), more)
+	case more != "" && !strings.Contains(more, "/") && a.tree.Get(more).Kind() == 0:
+		t.Errorf("%s = %s, want it to have %s", a.asked, a.body, more)
 	}
 	if a.status == 201 {
 		ids["NEW"] = a.text("id")

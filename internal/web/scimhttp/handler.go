@@ -78,6 +78,7 @@ type call struct {
 	route  string        // the pattern of the path, never the path
 	status int           // zero until the answer has begun
 	report schema.Report // in what the message was bent to fit
+	names  schema.Report // the same of the URL's attributes and excludedAttributes
 
 	given                *value.Value // the body, where the request is an operation of a bulk request
 	operations, failures int          // of a bulk request
@@ -156,10 +157,18 @@ func (c *call) take(n int) error {
 	return nil
 }
 
-// count keeps by what rules the message was bent, for the connection's page.
+// bent tells by what rules the request was bent. The names are counted apart:
+// what is said of the message is said anew where a change is decided anew.
+func (c *call) bent() schema.Report {
+	r := c.report
+	r.Merge(c.names)
+	return r
+}
+
+// count keeps by what rules the request was bent, for the connection's page.
 func (c *call) count() {
-	if !c.report.IsZero() && c.who.Org != nil {
-		c.h.Orgs.CountCoercions(c.who, c.report.Rules())
+	if bent := c.bent(); !bent.IsZero() && c.who.Org != nil {
+		c.h.Orgs.CountCoercions(c.who, bent.Rules())
 	}
 	if !c.h.Frozen {
 		return
@@ -306,9 +315,9 @@ func (c *call) log(took time.Duration) {
 	if c.operations > 0 {
 		attrs = append(attrs, slog.Int("operations", c.operations), slog.Int("failures", c.failures))
 	}
-	if !c.report.IsZero() {
+	if bent := c.bent(); !bent.IsZero() {
 		var rules []any
-		for name, n := range c.report.Rules() {
+		for name, n := range bent.Rules() {
 			rules = append(rules, slog.Int(name, n))
 		}
 		attrs = append(attrs, slog.Group("coerced", rules...))

@@ -62,7 +62,7 @@ func (c *call) search(types ...*schema.ResourceType) error {
 	if err != nil {
 		return err
 	}
-	p, err := searchParameters(body, c.mode)
+	p, err := searchParameters(body, c.mode, &c.report)
 	if err != nil {
 		return err
 	}
@@ -103,9 +103,9 @@ func (c *call) inOrder(l *listing) error {
 		case t.filter != nil:
 			err = c.matches(l, t)
 		case t.ResourceType == schema.User:
-			err = c.userPage(l, t)
+			err = fill(l, t, c.users(t))
 		case t.ResourceType == schema.Group:
-			err = c.groupPage(l, t)
+			err = fill(l, t, c.groups(t))
 		}
 		if err != nil {
 			return err
@@ -116,14 +116,18 @@ func (c *call) inOrder(l *listing) error {
 
 func (c *call) listing(types []*schema.ResourceType, p parameters) (*listing, error) {
 	l := &listing{types: make([]listed, len(types)), limit: c.h.maxAnswer, scan: c.h.maxScan}
+	var bent schema.Report // names and filter are read for each type, but were sent once
 	for i, rt := range types {
 		t := &l.types[i]
 		*t = listed{ResourceType: rt, part: i}
+		var report schema.Report
 		var err error
-		if t.projection, err = schema.ParseProjection(rt, p.attributes, p.excluded); err != nil {
+		if t.projection, err = schema.ParseProjection(rt, p.attributes, p.excluded, c.mode, &report); err != nil {
 			return nil, err
 		}
+		bent.Cover(report)
 	}
+	c.report.Merge(bent)
 	// A page may be asked for in the URL and the next one in a SearchRequest.
 	list := strings.TrimSuffix(strings.TrimSuffix(c.route, "/.search"), "/") + "\x00"
 	if p.filter != nil {
@@ -135,12 +139,14 @@ func (c *call) listing(types []*schema.ResourceType, p parameters) (*listing, er
 		if err != nil {
 			return nil, err
 		}
+		bent = schema.Report{}
 		for i, b := range bound {
 			if !b.Always() {
 				l.types[i].filter = b
 			}
+			bent.Cover(b.Report())
 		}
-		c.report.Merge(bound[0].Report()) // the same for all
+		c.report.Merge(bent)
 		list += *p.filter
 	}
 	by, err := c.order(l, p)
@@ -219,21 +225,27 @@ func (l *listing) begin(t *listed, n int) (after string, some bool) {
 	return after, true
 }
 
-// userPage lists users that no filter chooses: the counters tell how many there
-// are, and lead to an index; a cursor leads to a key.
-func (c *call) userPage(l *listing, t *listed) error {
-	ctx, conn := c.r.Context(), c.dir.Connection().ID
-	groups := t.projection.Wants("groups")
-	var users []roster.User
+// shelf is where the resources of a type stand that no filter chooses: the
+// counters tell how many there are, and lead to an index; a cursor leads to a key.
+type shelf[R any] struct {
+	page   func(start, count int) (roster.Page[R], error)
+	total  func() (int, error)
+	after  func(id string, count int) (list []R, more bool, err error)
+	render func(*R) (id string, rendered []byte, err error)
+}
+
+// fill puts a type's resources on the page.
+func fill[R any](l *listing, t *listed, s shelf[R]) error {
+	var list []R
 	if !l.cursor {
-		page, err := c.dir.Roster.UserPage(ctx, conn, max(1, l.start-l.total), l.room(), groups)
+		page, err := s.page(max(1, l.start-l.total), l.room())
 		if err != nil {
 			return err
 		}
 		l.total += page.Total
-		users = page.Resources
+		list = page.Resources
 	} else {
-		n, err := c.dir.Roster.Total(ctx, conn)
+		n, err := s.total()
 		if err != nil {
 			return err
 		}
@@ -242,56 +254,53 @@ func (c *call) userPage(l *listing, t *listed) error {
 			return nil
 		}
 		var more bool
-		if users, more, err = c.dir.Roster.UsersAfter(ctx, conn, identity.User(after), l.room(), groups); err != nil {
+		if list, more, err = s.after(after, l.room()); err != nil {
 			return err
 		}
 		l.more = l.more || more
 	}
-	for i := range users {
-		b, err := c.renderUser(&users[i], t.projection)
+	for i := range list {
+		id, rendered, err := s.render(&list[i])
 		if err != nil {
 			return err
 		}
-		if !l.add(b, t.part, string(users[i].ID)) {
+		if !l.add(rendered, t.part, id) {
 			break
 		}
 	}
 	return nil
 }
 
-func (c *call) groupPage(l *listing, t *listed) error {
+func (c *call) users(t *listed) shelf[roster.User] {
+	ctx, conn, groups := c.r.Context(), c.dir.Connection().ID, t.projection.Wants("groups")
+	return shelf[roster.User]{
+		page: func(start, count int) (roster.Page[roster.User], error) {
+			return c.dir.Roster.UserPage(ctx, conn, start, count, groups)
+		},
+		total: func() (int, error) { return c.dir.Roster.Total(ctx, conn) },
+		after: func(id string, count int) ([]roster.User, bool, error) {
+			return c.dir.Roster.UsersAfter(ctx, conn, identity.User(id), count, groups)
+		},
+		render: func(u *roster.User) (string, []byte, error) {
+			b, err := c.renderUser(u, t.projection)
+			return string(u.ID), b, err
+		},
+	}
+}
+
+func (c *call) groups(t *listed) shelf[roster.Group] {
 	ctx, conn := c.r.Context(), c.dir.Connection().ID
-	var groups []roster.Group
-	if !l.cursor {
-		page, err := c.dir.Roster.GroupPage(ctx, conn, max(1, l.start-l.total), l.room())
-		if err != nil {
-			return err
-		}
-		l.total += page.Total
-		groups = page.Resources
-	} else {
-		n, err := c.dir.Roster.GroupTotal(ctx, conn)
-		if err != nil {
-			return err
-		}
-		after, some := l.begin(t, n)
-		if !some {
-			return nil
-		}
-		var more bool
-		if groups, more, err = c.dir.Roster.GroupsAfter(ctx, conn, identity.Group(after), l.room()); err != nil {
-			return err
-		}
-		l.more = l.more || more
+	return shelf[roster.Group]{
+		page: func(start, count int) (roster.Page[roster.Group], error) {
+			return c.dir.Roster.GroupPage(ctx, conn, start, count)
+		},
+		total: func() (int, error) { return c.dir.Roster.GroupTotal(ctx, conn) },
+		after: func(id string, count int) ([]roster.Group, bool, error) {
+			return c.dir.Roster.GroupsAfter(ctx, conn, identity.Group(id), count)
+		},
+		render: func(g *roster.Group) (string, []byte, error) {
+			b, err := c.renderGroup(g, t.projection)
+			return string(g.ID), b, err
+		},
 	}
-	for i := range groups {
-		b, err := c.renderGroup(&groups[i], t.projection)
-		if err != nil {
-			return err
-		}
-		if !l.add(b, t.part, string(groups[i].ID)) {
-			break
-		}
-	}
-	return nil
 }

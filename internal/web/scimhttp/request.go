@@ -145,23 +145,28 @@ func (c *call) projection(rt *schema.ResourceType) (schema.Projection, error) {
 	if err != nil {
 		return schema.Projection{}, err
 	}
-	return schema.ParseProjection(rt, p.attributes, p.excluded)
+	return schema.ParseProjection(rt, p.attributes, p.excluded, c.mode, &c.names)
 }
 
 // searchURN is the schema of a SearchRequest (RFC 7644 §3.4.3).
 const searchURN = "urn:ietf:params:scim:api:messages:2.0:SearchRequest"
 
 // searchParameters reads a SearchRequest. As in a URL, what is there and cannot
-// be read is refused.
-func searchParameters(body value.Value, m schema.Mode) (parameters, error) {
+// be read is refused. The report counts what was bent.
+func searchParameters(body value.Value, m schema.Mode, report *schema.Report) (parameters, error) {
 	var p parameters
+	compat := m == schema.Compat
 	named := slices.ContainsFunc(body.Get("schemas").Elements(), func(v value.Value) bool { return strings.EqualFold(v.Text(), searchURN) })
-	if !named && m != schema.Compat {
+	switch {
+	case !named && compat:
+		report.Add(schema.MissingSchema)
+	case !named:
 		return p, fault.New(fault.Invalid, fault.InvalidSyntax, "`schemas` does not name %s.", searchURN)
 	}
 	for name, to := range map[string]*[]string{"attributes": &p.attributes, "excludedAttributes": &p.excluded} {
 		v := body.Get(name)
-		if v.Kind() == value.String { // as it stands in a URL
+		if compat && v.Kind() == value.String { // as it stands in a URL
+			report.Add(schema.SingleForMany)
 			v = value.Arr(v)
 		}
 		if !v.IsNothing() && v.Kind() != value.Array {
@@ -186,7 +191,13 @@ func searchParameters(body value.Value, m schema.Mode) (parameters, error) {
 		if v.Kind() == value.Absent || v.Kind() == value.Null {
 			continue
 		}
-		if v.Kind() != f.kind && !(m == schema.Compat && v.Kind() == value.String) {
+		switch {
+		case v.Kind() == f.kind:
+		case compat && v.Kind() == value.String && v.Text() == "":
+			report.Add(schema.EmptyString)
+		case compat && v.Kind() == value.String:
+			report.Add(schema.StringNumber)
+		default:
 			return p, fault.New(fault.Invalid, fault.InvalidValue, "`%s` is of the wrong type.", f.name)
 		}
 		text := v.Text()

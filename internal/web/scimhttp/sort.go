@@ -10,7 +10,6 @@ import (
 	"gatehouse/internal/fault"
 	"gatehouse/internal/identity"
 	"gatehouse/internal/roster"
-	"gatehouse/internal/scim/filter"
 	"gatehouse/internal/scim/schema"
 	"gatehouse/internal/scim/value"
 )
@@ -38,16 +37,20 @@ func (c *call) order(l *listing, p parameters) (string, error) {
 		return "", fault.New(fault.Invalid, fault.InvalidValue, "sortOrder is ascending or descending.")
 	}
 	by, known := "", false
+	var bent schema.Report
 	for i := range l.types {
 		t := &l.types[i]
-		ref, ok := sortable(t.ResourceType, strings.TrimSpace(*p.sortBy), c.mode)
+		var report schema.Report
+		ref, ok := sortable(t.ResourceType, strings.TrimSpace(*p.sortBy), c.mode, &report)
 		if !ok {
 			continue
 		}
+		bent.Cover(report)
 		known = true
 		t.by = ref
 		by = ref.Path()
 	}
+	c.report.Merge(bent)
 	switch {
 	case !known && c.mode == schema.Compat:
 		c.report.Add(schema.UnknownSort)
@@ -63,8 +66,8 @@ func (c *call) order(l *listing, p parameters) (string, error) {
 
 // sortable finds the attribute to sort by; a complex one goes by its value, as
 // in filters.
-func sortable(rt *schema.ResourceType, path string, m schema.Mode) (schema.Ref, bool) {
-	ref, ok := filter.Resolve(rt, path, m)
+func sortable(rt *schema.ResourceType, path string, m schema.Mode, report *schema.Report) (schema.Ref, bool) {
+	ref, ok := rt.Find(path, m, report)
 	if !ok || ref.Attr == nil {
 		return ref, false
 	}
