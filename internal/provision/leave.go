@@ -6,10 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"time"
 
 	"gatehouse/internal/audit"
-	"gatehouse/internal/fault"
 	"gatehouse/internal/identity"
 	"gatehouse/internal/org"
 	"gatehouse/internal/roster"
@@ -269,9 +269,8 @@ func (s *Service) dropHeaders(ctx context.Context, r roster.Roster, g identity.G
 // between the add's reading and its commit, is taken out again.
 func (s *Service) settle(ctx context.Context, r roster.Roster, e audit.Event) error {
 	g := identity.Group(e.Subject)
-	_, err := r.Group(ctx, g)
-	gone := fault.Is(err, fault.NotFound)
-	if err != nil && !gone {
+	gone, err := s.missing(ctx, r, roster.GroupMember(g))
+	if err != nil {
 		return err
 	}
 	for added, err := range s.added(ctx, r, e) {
@@ -281,30 +280,39 @@ func (s *Service) settle(ctx context.Context, r roster.Roster, e audit.Event) er
 		if len(added) == 0 {
 			continue
 		}
-		if gone {
+		if len(gone) > 0 {
 			return s.sweepGroup(ctx, r, g)
 		}
-		var either []roster.Member
-		for _, id := range added {
-			either = append(either, roster.Member{ID: id}, roster.Member{ID: id, Group: true})
+		users := make([]roster.Member, len(added))
+		for i, id := range added {
+			users[i] = roster.Member{ID: id}
 		}
-		there, err := r.Existing(ctx, either...)
+		noUsers, err := s.missing(ctx, r, users...)
 		if err != nil {
 			return err
 		}
-		for at := 0; at < len(either); at += 2 {
-			user, group := either[at], either[at+1]
-			if there[user] || there[group] {
-				continue
-			}
+		for i := range noUsers {
+			noUsers[i].Group = true
+		}
+		neither, err := s.missing(ctx, r, noUsers...)
+		if err != nil {
+			return err
+		}
+		for _, m := range neither {
 			// Which of both it was nobody knows any more; of the other there is
 			// nothing.
-			if err := errors.Join(s.sweepMember(ctx, r, user), s.sweepMember(ctx, r, group)); err != nil {
+			if err := errors.Join(s.sweepMember(ctx, r, roster.Member{ID: m.ID}), s.sweepMember(ctx, r, m)); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// missing returns those of the users and groups that do not exist.
+func (s *Service) missing(ctx context.Context, r roster.Roster, ms ...roster.Member) ([]roster.Member, error) {
+	there, err := r.Existing(ctx, ms...)
+	return slices.DeleteFunc(ms, func(m roster.Member) bool { return there[m] }), err
 }
 
 // added yields whom the event added, some at a time.
