@@ -131,7 +131,7 @@ func memberOp(op operation, ref schema.Ref, m schema.Mode, report *schema.Report
 	// Entra and JumpCloud list whom to remove; emptying the group instead is the
 	// classic loss of data. An empty list removes nobody.
 	report.Add(schema.RemoveListed)
-	ids, err := ReadMembers(op.value, m, report)
+	ids, err := ReadMembers(listOf(op.value), m, report)
 	if err != nil || len(ids) == 0 {
 		return MemberOp{}, err
 	}
@@ -140,6 +140,7 @@ func memberOp(op operation, ref schema.Ref, m schema.Mode, report *schema.Report
 
 // assign reads an add or a replace.
 func assign(v verb, of value.Value, m schema.Mode, report *schema.Report) (MemberOp, error) {
+	of = listOf(of)
 	ids, err := ReadMembers(of, m, report)
 	switch {
 	case err != nil:
@@ -152,6 +153,15 @@ func assign(v verb, of value.Value, m schema.Mode, report *schema.Report) (Membe
 		return MemberOp{Replace, ids, MemberTypes(of)}, nil
 	}
 	return MemberOp{Kind: Clear}, nil
+}
+
+// listOf makes a list of a single member in the value of an operation, in every
+// mode, as given does for other attributes. In a body it is none.
+func listOf(v value.Value) value.Value {
+	if v.Kind() == value.Object {
+		return value.Arr(v)
+	}
+	return v
 }
 
 // MemberIDs reads the `members` of a POST or PUT body, or the value of an
@@ -172,7 +182,7 @@ func ReadMembers(v value.Value, m schema.Mode, report *schema.Report) ([]string,
 	case m == schema.Compat && v.Kind() == value.String && v.Text() == "":
 		report.Add(schema.EmptyString)
 		return nil, nil
-	case v.Kind() == value.Object, m == schema.Compat && v.Kind() == value.String:
+	case m == schema.Compat && (v.Kind() == value.Object || v.Kind() == value.String):
 		report.Add(schema.SingleForMany)
 		list = []value.Value{v}
 	case v.Kind() != value.Array:

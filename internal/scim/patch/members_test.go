@@ -39,6 +39,8 @@ func TestSplitMembers(t *testing.T) {
 	}{
 		{all, `{"op":"add","path":"members","value":[{"value":"a","display":"A","$ref":"../Users/a"},{"value":"b"}]}`, "add(a,b)", false},
 		{all, `{"op":"add","path":"members","value":{"value":"a"}}`, "add(a)", false},
+		{all, `{"op":"replace","path":"members","value":{"value":"a"}}`, "replace(a)", false},
+		{rfc, `{"op":"add","value":{"members":{"value":"a"}}}`, "add(a)", false},
 		{all, `{"op":"add","path":"urn:ietf:params:scim:schemas:core:2.0:Group:MEMBERS","value":[{"value":"a"}]}`, "add(a)", false},
 		{compat, `{"op":"Add","path":"members","value":[{"$ref":null,"value":"a"},{"$ref":null,"value":"a"}]}`, "add(a)", false},
 		{compat, `{"op":"add","path":"members","value":["a","b"]}`, "add(a,b)", false},
@@ -143,6 +145,10 @@ func TestMemberReports(t *testing.T) {
 	if err != nil || rules(rest.Report()) != "operationCase removeListed" {
 		t.Errorf("the report is %q (%v)", rules(rest.Report()), err)
 	}
+	// One is a list of one, as for every attribute.
+	if r, _, err = split(t, `{"op":"add","path":"members","value":{"value":"a"}}`, schema.Compat); err != nil || rules(r.Report()) != "" {
+		t.Errorf("of a single member the report is %q (%v)", rules(r.Report()), err)
+	}
 }
 
 func TestMemberIDs(t *testing.T) {
@@ -174,6 +180,7 @@ func TestMembersFollowTheSchema(t *testing.T) {
 		`[{"value":"a","$ref":7}]`:                                               {"", fault.InvalidValue, fault.InvalidValue},
 		`[{"value":"a","display":{"x":1}}]`:                                      {"", fault.InvalidValue, fault.InvalidValue},
 		`[{"value":"a","foo":1}]`:                                                {"", "", fault.InvalidSyntax},
+		`{"value":"a"}`:                                                          {"", fault.InvalidValue, fault.InvalidValue},
 	} {
 		v, err := value.Parse([]byte(text))
 		if err != nil {

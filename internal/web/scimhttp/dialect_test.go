@@ -113,6 +113,17 @@ var questions = []dialectRow{
 		"strict":  {"204", "", "TEAM members: "},
 		"interop": {"400 invalidSyntax", "", "TEAM members: ANA BO"},
 	}},
+	{"a single member in a body", "POST /Groups", `{"schemas":["` + groupURN + `"],"displayName":"New","members":{"value":"ANA"}}`, nil, outcomes{
+		"compat": {"201", "singleForMany=1", ""},
+		"strict": {"400 invalidValue", "", ""},
+	}},
+	{"a single member in PUT", "PUT /Groups/TEAM", `{"schemas":["` + groupURN + `"],"displayName":"Team one","members":{"value":"ANA"}}`, nil, outcomes{
+		"compat": {"200", "singleForMany=1", "TEAM members: ANA"},
+		"strict": {"400 invalidValue", "", "TEAM members: ANA BO"},
+	}},
+	{"a single member in PATCH", "PATCH /Groups/TEAM", `{"op":"add","path":"members","value":{"value":"CY"}}`, nil, outcomes{
+		"compat": {"204", "", "TEAM members: ANA BO CY"},
+	}},
 	{"replace whole complex", "PATCH /Users/ANA", `{"op":"replace","path":"name","value":{"givenName":"Anita"}}`, nil, outcomes{
 		"compat":  {"200", "", `ANA name: {"familyName":"Ruiz","givenName":"Anita"}`},
 		"interop": {"200", "", `ANA name: {"givenName":"Anita"}`},
