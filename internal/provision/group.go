@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"gatehouse/internal/audit"
 	"gatehouse/internal/fault"
@@ -49,6 +50,7 @@ func (d Directory) CreateGroupOf(ctx context.Context, doc Doc, members MemberOp)
 	if err != nil {
 		return roster.Group{}, err
 	}
+	members.correct(ids...)
 	for range tries {
 		g := roster.Group{ID: identity.MintGroup(d.conn.ID), Unique: d.uniqueNames()}
 		g.SetDoc(doc.Attributes, doc.Extensions)
@@ -131,6 +133,27 @@ type MemberOp struct {
 	Kind  MemberKind
 	IDs   []string
 	Types map[string]string // what the client says the ids are, "User" or "Group", where it does
+
+	// Corrected is told of each id that is something else than Types says, once or
+	// more often. Nil: nobody wants to know.
+	Corrected func(id string)
+}
+
+// correct tells of those whom the step names whose type is not what it says.
+func (op MemberOp) correct(ms ...roster.Member) {
+	for _, m := range ms {
+		if said := op.Types[m.ID]; said != "" && !strings.EqualFold(said, typeOf(m)) && op.Corrected != nil {
+			op.Corrected(m.ID)
+		}
+	}
+}
+
+// typeOf is what clients call the member's type.
+func typeOf(m roster.Member) string {
+	if m.Group {
+		return "Group"
+	}
+	return "User"
 }
 
 // ChangeGroup changes a group's attributes by edit (nil: not at all) and its

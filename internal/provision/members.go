@@ -74,12 +74,8 @@ func (d Directory) members(ctx context.Context, g identity.Group, ids []string, 
 		if !ok {
 			return nil, noMember(s)
 		}
-		kind := "User"
-		if m.Group {
-			kind = "Group"
-		}
-		if t := types[s]; d.conn.Dialect == "strict" && t != "" && !strings.EqualFold(t, kind) {
-			return nil, fault.New(fault.Invalid, fault.InvalidValue, "The member with the id %.64q is a %s; its type says otherwise.", s, kind)
+		if t := types[s]; d.conn.Dialect == "strict" && t != "" && !strings.EqualFold(t, typeOf(m)) {
+			return nil, fault.New(fault.Invalid, fault.InvalidValue, "The member with the id %.64q is a %s; its type says otherwise.", s, typeOf(m))
 		}
 		out = append(out, m)
 	}
@@ -121,6 +117,11 @@ func (d Directory) named(ctx context.Context, g identity.Group, ops []MemberOp) 
 	known := make(map[string]roster.Member, len(list))
 	for _, m := range list {
 		known[m.ID] = m
+	}
+	for _, op := range ops {
+		for id := range op.Types {
+			op.correct(known[id])
+		}
 	}
 	return known, nil
 }

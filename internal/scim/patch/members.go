@@ -197,7 +197,7 @@ func ReadMembers(v value.Value, m schema.Mode, report *schema.Report) ([]string,
 		id := e
 		if e.Kind() == value.Object {
 			id = e.Get("value")
-			if err := checkMember(e, m); err != nil {
+			if err := checkMember(e, m, report); err != nil {
 				return nil, err
 			}
 		} else if m != schema.Compat {
@@ -224,21 +224,28 @@ func ReadMembers(v value.Value, m schema.Mode, report *schema.Report) ([]string,
 	return ids, nil
 }
 
-// checkMember holds an element of members to the schema, where the mode is not
-// Compat: its sub-attributes are texts, and in Interop there are no others.
-func checkMember(e value.Value, m schema.Mode) error {
-	if m == schema.Compat {
-		return nil
-	}
-	members, _ := schema.Group.Resolve("members", m)
+// memberAttr is the schema of a member.
+var memberAttr = func() *schema.Attribute {
+	ref, _ := schema.Group.Resolve("members", schema.Strict)
+	return ref.Attr
+}()
+
+// checkMember holds an element of members to the schema: its sub-attributes are
+// texts, and in Interop there are no others. What a member says besides its id
+// follows from that, so Compat passes over what it cannot be.
+func checkMember(e value.Value, m schema.Mode, report *schema.Report) error {
 	for _, sub := range e.Members() {
+		a := memberAttr.Find(sub.Name)
 		switch {
-		case members.Attr.Find(sub.Name) != nil:
-			if sub.Value.Kind() != value.String && !sub.Value.IsNothing() {
-				return refuse(fault.InvalidValue, "members.%s must be a string.", sub.Name)
-			}
-		case m == schema.Interop:
+		case a == nil && m == schema.Interop:
 			return refuse(fault.InvalidSyntax, "%.128q is no attribute of members.", sub.Name)
+		case a == nil:
+			report.Add(schema.UnknownAttribute)
+		case sub.Value.Kind() == value.String || sub.Value.IsNothing():
+		case m != schema.Compat:
+			return refuse(fault.InvalidValue, "members.%s must be a string.", a.Name)
+		case a.Name != "value": // which is refused by who reads it
+			report.Add(schema.ReadOnlyPassed)
 		}
 	}
 	return nil

@@ -173,22 +173,29 @@ func TestMemberIDs(t *testing.T) {
 
 // Members are held to the schema that /Schemas shows, but for Compat.
 func TestMembersFollowTheSchema(t *testing.T) {
-	for text, code := range map[string][3]string{ // compat, strict, interop
+	for text, code := range map[string][3]string{ // compat, strict, interop: a code, or "+" and the rules that are counted
 		`[{"value":"a","type":"User","$ref":"https://x/Users/a","display":"A"}]`: {"", "", ""},
 		`[{"value":"a","type":null}]`:                                            {"", "", ""},
-		`[{"value":"a","type":5}]`:                                               {"", fault.InvalidValue, fault.InvalidValue},
-		`[{"value":"a","$ref":7}]`:                                               {"", fault.InvalidValue, fault.InvalidValue},
-		`[{"value":"a","display":{"x":1}}]`:                                      {"", fault.InvalidValue, fault.InvalidValue},
-		`[{"value":"a","foo":1}]`:                                                {"", "", fault.InvalidSyntax},
-		`{"value":"a"}`:                                                          {"", fault.InvalidValue, fault.InvalidValue},
+		`[{"value":"a","type":5}]`:                                               {"+readOnlyPassed", fault.InvalidValue, fault.InvalidValue},
+		`[{"value":"a","$ref":7}]`:                                               {"+readOnlyPassed", fault.InvalidValue, fault.InvalidValue},
+		`[{"value":"a","display":{"x":1}}]`:                                      {"+readOnlyPassed", fault.InvalidValue, fault.InvalidValue},
+		`[{"value":"a","foo":1}]`:                                                {"+unknownAttribute", "+unknownAttribute", fault.InvalidSyntax},
+		`{"value":"a"}`:                                                          {"+singleForMany", fault.InvalidValue, fault.InvalidValue},
 	} {
 		v, err := value.Parse([]byte(text))
 		if err != nil {
 			t.Fatal(err)
 		}
 		for m, want := range code {
-			_, err := patch.ReadMembers(v, schema.Mode(m), new(schema.Report))
-			if want == "" && err != nil || want != "" && !fault.Coded(err, want) {
+			var report schema.Report
+			_, err := patch.ReadMembers(v, schema.Mode(m), &report)
+			counted, taken := strings.CutPrefix(want, "+")
+			switch {
+			case want == "" || taken:
+				if err != nil || rules(report) != counted {
+					t.Errorf("ReadMembers(%s, %s) counts %q (%v), want %q", text, schema.Mode(m), rules(report), err, counted)
+				}
+			case !fault.Coded(err, want):
 				t.Errorf("ReadMembers(%s, %s) = %v, want %q", text, schema.Mode(m), err, want)
 			}
 		}

@@ -113,6 +113,29 @@ var questions = []dialectRow{
 		"strict":  {"204", "", "TEAM members: "},
 		"interop": {"400 invalidSyntax", "", "TEAM members: ANA BO"},
 	}},
+	{"a member's wrong type", "PATCH /Groups/TEAM", `{"op":"add","path":"members","value":[{"value":"ANA","type":"Group"},{"value":"CY","type":"group"}]}`, nil, outcomes{
+		"compat":  {"204", "readOnlyPassed=2", "TEAM members: ANA BO CY"},
+		"strict":  {"400 invalidValue", "", "TEAM members: ANA BO"},
+		"interop": {"204", "readOnlyPassed=2", "TEAM members: ANA BO CY"},
+	}},
+	{"a member's wrong type in PUT", "PUT /Groups/TEAM", `{"schemas":["` + groupURN + `"],"displayName":"Team one","members":[{"value":"ANA","type":"Group"},{"value":"BO","type":"user"}]}`, nil, outcomes{
+		"compat":  {"200", "readOnlyPassed=1", "TEAM members: ANA BO"},
+		"strict":  {"400 invalidValue", "", "TEAM members: ANA BO"},
+		"interop": {"200", "readOnlyPassed=1", "TEAM members: ANA BO"},
+	}},
+	{"a member's wrong type in POST", "POST /Groups", `{"schemas":["` + groupURN + `"],"displayName":"New","members":[{"value":"ANA","type":"Group"}]}`, nil, outcomes{
+		"compat":  {"201", "readOnlyPassed=1", ""},
+		"strict":  {"400 invalidValue", "", ""},
+		"interop": {"201", "readOnlyPassed=1", ""},
+	}},
+	{"a member with parts that are no text", "PATCH /Groups/TEAM", `{"op":"add","path":"members","value":[{"value":"CY","type":7}]}`, nil, outcomes{
+		"compat": {"204", "readOnlyPassed=1", "TEAM members: ANA BO CY"},
+		"strict": {"400 invalidValue", "", "TEAM members: ANA BO"},
+	}},
+	{"unknown attributes of members", "PATCH /Groups/TEAM", `{"op":"add","path":"members","value":[{"value":"CY","shoeSize":9}]}`, nil, outcomes{
+		"compat":  {"204", "unknownAttribute=1", "TEAM members: ANA BO CY"},
+		"interop": {"400 invalidSyntax", "", "TEAM members: ANA BO"},
+	}},
 	{"a single member in a body", "POST /Groups", `{"schemas":["` + groupURN + `"],"displayName":"New","members":{"value":"ANA"}}`, nil, outcomes{
 		"compat": {"201", "singleForMany=1", ""},
 		"strict": {"400 invalidValue", "", ""},

@@ -85,6 +85,18 @@ func (c *call) getGroup(id string) error {
 	return c.sendGroup(http.StatusOK, &g, p)
 }
 
+// wrongTypes gathers the members whose type is not what the client says: they
+// are looked up as often as a change is decided anew, and counted once.
+type wrongTypes map[string]bool
+
+func (w wrongTypes) add(id string) { w[id] = true }
+
+func (w wrongTypes) count(report *schema.Report) {
+	for range w {
+		report.Add(schema.ReadOnlyPassed)
+	}
+}
+
 func (c *call) postGroup() error {
 	p, err := c.projection(schema.Group)
 	if err != nil {
@@ -98,11 +110,14 @@ func (c *call) postGroup() error {
 	if err != nil {
 		return err
 	}
-	g, err := c.dir.CreateGroupOf(c.r.Context(), doc, provision.MemberOp{Kind: provision.AddMembers, IDs: ids, Types: patch.MemberTypes(body.Get("members"))})
+	wrong := wrongTypes{}
+	g, err := c.dir.CreateGroupOf(c.r.Context(), doc,
+		provision.MemberOp{Kind: provision.AddMembers, IDs: ids, Types: patch.MemberTypes(body.Get("members")), Corrected: wrong.add})
 	if err != nil {
 		return err
 	}
 	c.changed = true
+	wrong.count(&c.report)
 	return c.sendGroup(http.StatusCreated, &g, p)
 }
 
@@ -122,13 +137,15 @@ func (c *call) putGroup(id string) error {
 	if err != nil {
 		return err
 	}
+	wrong := wrongTypes{}
 	g, _, err := c.dir.ChangeGroup(c.r.Context(), id, c.ifMatch(),
 		func(roster.Group) (provision.Doc, error) { return doc, nil },
-		[]provision.MemberOp{{Kind: provision.ReplaceMembers, IDs: ids, Types: patch.MemberTypes(body.Get("members"))}})
+		[]provision.MemberOp{{Kind: provision.ReplaceMembers, IDs: ids, Types: patch.MemberTypes(body.Get("members")), Corrected: wrong.add}})
 	if err != nil {
 		return err
 	}
 	c.changed = true
+	wrong.count(&c.report)
 	return c.sendGroup(http.StatusOK, &g, p)
 }
 
@@ -159,11 +176,13 @@ func (c *call) patchGroup(id string) error {
 		}
 	}
 	match := c.ifMatch()
-	g, _, err := c.dir.ChangeGroup(c.r.Context(), id, match, edit, memberOps(steps))
+	wrong := wrongTypes{}
+	g, _, err := c.dir.ChangeGroup(c.r.Context(), id, match, edit, memberOps(steps, wrong))
 	if err != nil {
 		return err
 	}
 	c.changed = true
+	wrong.count(&c.report)
 	if !p.IsDefault() {
 		if g, err = c.dir.Group(c.r.Context(), id); err != nil {
 			return err
@@ -179,10 +198,10 @@ func (c *call) patchGroup(id string) error {
 	return nil
 }
 
-func memberOps(steps []patch.MemberOp) []provision.MemberOp {
+func memberOps(steps []patch.MemberOp, wrong wrongTypes) []provision.MemberOp {
 	out := make([]provision.MemberOp, len(steps))
 	for i, s := range steps {
-		out[i] = provision.MemberOp{IDs: s.IDs, Types: s.Types}
+		out[i] = provision.MemberOp{IDs: s.IDs, Types: s.Types, Corrected: wrong.add}
 		switch s.Kind {
 		case patch.Add:
 			out[i].Kind = provision.AddMembers
