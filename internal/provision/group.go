@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 
 	"gatehouse/internal/audit"
 	"gatehouse/internal/fault"
@@ -119,43 +118,6 @@ func (d Directory) carryOn(ctx context.Context, g identity.Group, j *journal, v 
 	return err
 }
 
-// MemberKind is what a MemberOp does to the list of members.
-type MemberKind uint8
-
-const (
-	AddMembers MemberKind = iota + 1
-	RemoveMembers
-	ReplaceMembers // the ids are the members from then on; no ids: nobody
-)
-
-// MemberOp is one step of a change of members; steps apply in order.
-type MemberOp struct {
-	Kind  MemberKind
-	IDs   []string
-	Types map[string]string // what the client says the ids are, "User" or "Group", where it does
-
-	// Corrected is told of each id that is something else than Types says, once or
-	// more often. Nil: nobody wants to know.
-	Corrected func(id string)
-}
-
-// correct tells of those whom the step names whose type is not what it says.
-func (op MemberOp) correct(ms ...roster.Member) {
-	for _, m := range ms {
-		if said := op.Types[m.ID]; said != "" && !strings.EqualFold(said, typeOf(m)) && op.Corrected != nil {
-			op.Corrected(m.ID)
-		}
-	}
-}
-
-// typeOf is what clients call the member's type.
-func typeOf(m roster.Member) string {
-	if m.Group {
-		return "Group"
-	}
-	return "User"
-}
-
 // ChangeGroup changes a group's attributes by edit (nil: not at all) and its
 // members by the steps, all of it or nothing: in one commit, or where that does
 // not take so many members, by a journal, which is carried out before it
@@ -176,7 +138,7 @@ func (d Directory) ChangeGroup(ctx context.Context, id string, match Match, edit
 		if err := match.check(g.Tag()); err != nil {
 			return roster.Group{}, false, err
 		}
-		n, err := d.netMembers(ctx, own, ops)
+		n, err := d.netMembers(ctx, g, ops)
 		if err != nil {
 			return roster.Group{}, false, err
 		}
@@ -187,11 +149,11 @@ func (d Directory) ChangeGroup(ctx context.Context, id string, match Match, edit
 			}
 		}
 		if !c.edited && n.size() == 0 {
-			if match == nil && !n.whole {
+			if match == nil && !n.tied() {
 				return g, false, nil
 			}
 			// Somebody else may have done it since the tag was read; and who came
-			// since the list was may not be on it.
+			// since the list was may not be on it, or be whom a filter means.
 			now, err := d.Roster.Group(ctx, own)
 			if err != nil {
 				return roster.Group{}, false, err
@@ -199,7 +161,7 @@ func (d Directory) ChangeGroup(ctx context.Context, id string, match Match, edit
 			if err := match.check(now.Tag()); err != nil {
 				return roster.Group{}, false, err
 			}
-			if n.whole && now.Tag() != g.Tag() {
+			if n.tied() && now.Tag() != g.Tag() {
 				lost++
 				continue
 			}
@@ -208,9 +170,9 @@ func (d Directory) ChangeGroup(ctx context.Context, id string, match Match, edit
 		// A whole list that others keep getting ahead of is locked in.
 		begun := false
 		if n.size() > perCommit || n.whole && match == nil && lost >= patient {
-			begun, err = d.journalGroup(ctx, &c, match != nil)
+			begun, err = d.journalGroup(ctx, &c, match != nil || n.looked)
 		} else {
-			g, err = d.commitGroup(ctx, &c, match != nil || n.whole)
+			g, err = d.commitGroup(ctx, &c, match != nil || n.tied())
 		}
 		if err == nil && begun {
 			g, err = d.Roster.Group(ctx, own)

@@ -113,6 +113,27 @@ var questions = []dialectRow{
 		"strict":  {"204", "", "TEAM members: "},
 		"interop": {"400 invalidSyntax", "", "TEAM members: ANA BO"},
 	}},
+	{"remove members by their type", "PATCH /Groups/TEAM", `{"op":"add","path":"members","value":[{"value":"OTHER"}]},{"op":"remove","path":"members[type eq \"User\" and not (value eq \"BO\")]"}`, nil, outcomes{
+		"compat": {"204", "", "TEAM members: BO OTHER"},
+	}},
+	{"replace a member", "PATCH /Groups/TEAM", `{"op":"replace","path":"members[value eq \"ANA\"]","value":{"value":"CY"}}`, nil, outcomes{
+		"compat":  {"204", "", "TEAM members: BO CY"},
+		"interop": {"400 invalidPath", "", "TEAM members: ANA BO"},
+	}},
+	{"replace who is no member", "PATCH /Groups/TEAM", `{"op":"replace","path":"members[value eq \"CY\"]","value":{"value":"CY"}}`, nil, outcomes{
+		"compat":  {"204", "upserted=1", "TEAM members: ANA BO CY"},
+		"strict":  {"400 noTarget", "", "TEAM members: ANA BO"},
+		"interop": {"400 invalidPath", "", "TEAM members: ANA BO"},
+	}},
+	{"replace a member by a path in the value", "PATCH /Groups/TEAM", `{"op":"replace","value":{"members[value eq \"ANA\"]":{"value":"CY"}}}`, nil, outcomes{
+		"compat":  {"204", "pathName=1", "TEAM members: BO CY"},
+		"strict":  {"204", "unknownAttribute=1", "TEAM members: ANA BO"},
+		"interop": {"400 invalidSyntax", "", "TEAM members: ANA BO"},
+	}},
+	{"make another of a member", "PATCH /Groups/TEAM", `{"op":"add","path":"members[value eq \"ANA\"]","value":{"value":"CY"}}`, nil, outcomes{
+		"compat":  {"400 mutability", "", "TEAM members: ANA BO"},
+		"interop": {"400 invalidPath", "", "TEAM members: ANA BO"},
+	}},
 	{"a member's wrong type", "PATCH /Groups/TEAM", `{"op":"add","path":"members","value":[{"value":"ANA","type":"Group"},{"value":"CY","type":"group"}]}`, nil, outcomes{
 		"compat":  {"204", "readOnlyPassed=2", "TEAM members: ANA BO CY"},
 		"strict":  {"400 invalidValue", "", "TEAM members: ANA BO"},

@@ -258,6 +258,19 @@ func TestTwentyThousandMembers(t *testing.T) {
 	} else {
 		t.Logf("20,000 members are %d bytes", n)
 	}
+	// A filter of a PATCH looks at as many; whom it names, at any number.
+	byType := patch(`{"op":"remove","path":"members[type eq \"Group\"]"}`)
+	w.do("PATCH", "/Groups/"+string(g), byType).want(204)
+	someone := w.enlist(g, 1)[0]
+	if d := w.do("PATCH", "/Groups/"+string(g), byType).refused(400, "tooMany").text("detail"); !strings.Contains(d, "members[value eq") {
+		t.Errorf("the refusal does not say what to do: %s", d)
+	}
+	w.table.counts()
+	w.do("PATCH", "/Groups/"+string(g), patch(`{"op":"remove","path":"members[value eq \"`+someone+`\" and type eq \"Group\"]"}`)).want(204)
+	if reads, writes := w.table.counts(); reads > 6 || writes > 0 {
+		t.Errorf("to look at one of 20,001 takes %d reads and %d commits", reads, writes)
+	}
+	w.do("PATCH", "/Groups/"+string(g), patch(`{"op":"remove","path":"members[value eq \"`+someone+`\"]"}`)).want(204)
 	w.enlist(g, 1)
 	if a := w.get("/Groups/" + string(g)).want(200); a.tree.Get("members").Kind() != 0 {
 		t.Error("a group of 20,001 comes with members")
