@@ -383,10 +383,11 @@ func (d Directory) deletes(ctx context.Context, keys []table.Key) ([]table.Write
 	return writes, nil
 }
 
-// DeleteGroup deletes a group; its members stay what they are. The first
-// memberships, those in it and its own in others, end in the same commit, the
-// rest is swept by the feed: until then those users may still show the group,
-// which itself is gone.
+// DeleteGroup deletes a group; its members stay what they are. A few memberships,
+// those in it and its own in others, end in the same commit. More members are
+// swept before it returns, for as long as the request may take: whom that does
+// not reach, thousands or a table that fails, shows the group, which itself is
+// gone, until the feed has swept.
 func (d Directory) DeleteGroup(ctx context.Context, id string, match Match) error {
 	own, err := d.ownGroup(id)
 	if err != nil {
@@ -443,6 +444,9 @@ func (d Directory) DeleteGroup(ctx context.Context, id string, match Match) erro
 		}
 		_, err = d.s.table.Commit(ctx, writes...)
 		if err == nil {
+			if g.Count > inline {
+				d.s.sweepSoon(ctx, d.Roster, own)
+			}
 			return nil
 		}
 		if !table.Conflicts(err) {

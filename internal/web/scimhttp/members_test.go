@@ -310,6 +310,22 @@ func TestALargeGroupGoesBackAsItCame(t *testing.T) {
 	w.do("PUT", "/Groups/"+g, full).want(200)
 }
 
+// TestADeletedGroupIsShownByNobody: its users know of the deletion as soon as its
+// client does. No feed runs here.
+func TestADeletedGroupIsShownByNobody(t *testing.T) {
+	w := newWorld(t)
+	g := w.group("Large")
+	users := w.enlist(identity.Group(g), 5000)
+	w.get("/Users/"+users[0]).is("groups.0.value", `"`+g+`"`)
+	began := time.Now()
+	w.do("DELETE", "/Groups/"+g, "").want(204)
+	t.Logf("a group of 5,000 is deleted in %v", time.Since(began))
+	for _, id := range users {
+		w.get("/Users/" + id).want(200).lacks("groups")
+	}
+	w.find("/Users", `groups.value eq "`+g+`"`).list()
+}
+
 // TestAChangeIsNotRefusedByItsAnswer: what was done is not answered with an
 // error because the answer would be too large.
 func TestAChangeIsNotRefusedByItsAnswer(t *testing.T) {
