@@ -86,6 +86,7 @@ func newStage(t *testing.T) *stage {
 	must(third(s.a.ChangeGroup(ctx, string(crowded.ID), nil, nil, op(provision.AddMembers, s.users...))))
 	must(s.a.Leave(ctx, string(leaver.ID), nil))
 	s.left = s.events(string(leaver.ID))[0]
+	s.fail.countdown = 2 // the first sweep, so that something is left for the feed
 	must(s.a.DeleteGroup(ctx, string(crowded.ID), nil))
 	s.ended = s.events(string(crowded.ID))[0]
 	return s

@@ -49,6 +49,7 @@ func (d Directory) CreateGroupOf(ctx context.Context, doc Doc, members MemberOp)
 	if err != nil {
 		return roster.Group{}, err
 	}
+	members.correct(ids...)
 	for range tries {
 		g := roster.Group{ID: identity.MintGroup(d.conn.ID), Unique: d.uniqueNames()}
 		g.SetDoc(doc.Attributes, doc.Extensions)
@@ -117,22 +118,6 @@ func (d Directory) carryOn(ctx context.Context, g identity.Group, j *journal, v 
 	return err
 }
 
-// MemberKind is what a MemberOp does to the list of members.
-type MemberKind uint8
-
-const (
-	AddMembers MemberKind = iota + 1
-	RemoveMembers
-	ReplaceMembers // the ids are the members from then on; no ids: nobody
-)
-
-// MemberOp is one step of a change of members; steps apply in order.
-type MemberOp struct {
-	Kind  MemberKind
-	IDs   []string
-	Types map[string]string // what the client says the ids are, "User" or "Group", where it does
-}
-
 // ChangeGroup changes a group's attributes by edit (nil: not at all) and its
 // members by the steps, all of it or nothing: in one commit, or where that does
 // not take so many members, by a journal, which is carried out before it
@@ -153,7 +138,7 @@ func (d Directory) ChangeGroup(ctx context.Context, id string, match Match, edit
 		if err := match.check(g.Tag()); err != nil {
 			return roster.Group{}, false, err
 		}
-		n, err := d.netMembers(ctx, own, ops)
+		n, err := d.netMembers(ctx, g, ops)
 		if err != nil {
 			return roster.Group{}, false, err
 		}
@@ -164,11 +149,11 @@ func (d Directory) ChangeGroup(ctx context.Context, id string, match Match, edit
 			}
 		}
 		if !c.edited && n.size() == 0 {
-			if match == nil && !n.whole {
+			if match == nil && !n.tied() {
 				return g, false, nil
 			}
 			// Somebody else may have done it since the tag was read; and who came
-			// since the list was may not be on it.
+			// since the list was may not be on it, or be whom a filter means.
 			now, err := d.Roster.Group(ctx, own)
 			if err != nil {
 				return roster.Group{}, false, err
@@ -176,7 +161,7 @@ func (d Directory) ChangeGroup(ctx context.Context, id string, match Match, edit
 			if err := match.check(now.Tag()); err != nil {
 				return roster.Group{}, false, err
 			}
-			if n.whole && now.Tag() != g.Tag() {
+			if n.tied() && now.Tag() != g.Tag() {
 				lost++
 				continue
 			}
@@ -185,9 +170,9 @@ func (d Directory) ChangeGroup(ctx context.Context, id string, match Match, edit
 		// A whole list that others keep getting ahead of is locked in.
 		begun := false
 		if n.size() > perCommit || n.whole && match == nil && lost >= patient {
-			begun, err = d.journalGroup(ctx, &c, match != nil)
+			begun, err = d.journalGroup(ctx, &c, match != nil || n.looked)
 		} else {
-			g, err = d.commitGroup(ctx, &c, match != nil || n.whole)
+			g, err = d.commitGroup(ctx, &c, match != nil || n.tied())
 		}
 		if err == nil && begun {
 			g, err = d.Roster.Group(ctx, own)
@@ -398,10 +383,11 @@ func (d Directory) deletes(ctx context.Context, keys []table.Key) ([]table.Write
 	return writes, nil
 }
 
-// DeleteGroup deletes a group; its members stay what they are. The first
-// memberships, those in it and its own in others, end in the same commit, the
-// rest is swept by the feed: until then those users may still show the group,
-// which itself is gone.
+// DeleteGroup deletes a group; its members stay what they are. A few memberships,
+// those in it and its own in others, end in the same commit. More members are
+// swept before it returns, for as long as the request may take: whom that does
+// not reach, thousands or a table that fails, shows the group, which itself is
+// gone, until the feed has swept.
 func (d Directory) DeleteGroup(ctx context.Context, id string, match Match) error {
 	own, err := d.ownGroup(id)
 	if err != nil {
@@ -458,6 +444,9 @@ func (d Directory) DeleteGroup(ctx context.Context, id string, match Match) erro
 		}
 		_, err = d.s.table.Commit(ctx, writes...)
 		if err == nil {
+			if g.Count > inline {
+				d.s.sweepSoon(ctx, d.Roster, own)
+			}
 			return nil
 		}
 		if !table.Conflicts(err) {

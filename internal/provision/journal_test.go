@@ -476,7 +476,12 @@ func TestTypesOfMembers(t *testing.T) {
 			for i, said := range types {
 				ops := op(provision.AddMembers, id)
 				ops[0].Types = map[string]string{id: said}
+				corrected := false
+				ops[0].Corrected = func(of string) { corrected = of == id }
 				err := third(d.ChangeGroup(t.Context(), string(outer.ID), nil, nil, ops))
+				if wrong := i == 1; err == nil && corrected != wrong {
+					t.Errorf("%s: adding %s as a %s tells of a correction: %v, want %v", dialect, id, said, corrected, wrong)
+				}
 				if refused := dialect == "strict" && i == 1; refused != fault.Coded(err, fault.InvalidValue) || !refused && err != nil {
 					t.Errorf("%s: adding %s as a %s: %v, want it refused: %v", dialect, id, said, err, refused)
 				}

@@ -17,9 +17,18 @@ import (
 	"gatehouse/internal/table"
 )
 
-// inline is how many memberships end in the commit that deletes their user or
-// group; the rest is swept by the feed.
-const inline = 12
+const (
+	// inline is how many memberships end in the commit that deletes their user or
+	// group; the rest is swept.
+	inline = 12
+	// perSweep is how many memberships of one group end in one commit of a sweep:
+	// two writes each, and a header for each shard.
+	perSweep = (table.MaxWrites - 4) / 2
+	// ahead is how many members of each shard a sweep reads at a time.
+	ahead = 3 * perSweep
+	// sweepTime is for how long the request that deletes a group sweeps it.
+	sweepTime = 5 * time.Second
+)
 
 // tombstone is what stays of a deleted user: nothing that tells the person.
 type tombstone struct {
@@ -208,21 +217,39 @@ func (s *Service) commitSweep(ctx context.Context, r roster.Roster, groups []ide
 	return nil
 }
 
+// sweepSoon sweeps a group that was deleted by the request of the context, for as
+// long as the request may take: no more than a quarter of the time that it has
+// left, since a bulk request has others to do. What fails or is not reached is
+// left to the feed, which sweeps in any case.
+func (s *Service) sweepSoon(ctx context.Context, r roster.Roster, g identity.Group) {
+	limit := sweepTime
+	if end, ok := ctx.Deadline(); ok {
+		limit = min(limit, time.Until(end)/4)
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	_ = s.sweepGroup(ctx, r, g)
+}
+
+// sweepGroup ends the memberships of everybody whom a deleted group lists. Two
+// who sweep the same group pass over what the other did.
 func (s *Service) sweepGroup(ctx context.Context, r roster.Roster, g identity.Group) error {
 	for {
-		batch, err := r.Listed(ctx, g, inline)
+		members, err := r.Listed(ctx, g, ahead)
 		if err != nil {
 			return err
 		}
-		if len(batch) == 0 {
+		if len(members) == 0 {
 			return s.dropHeaders(ctx, r, g)
 		}
-		writes, err := s.ending(ctx, r, g, batch)
-		if err != nil {
-			return err
-		}
-		if err := s.commitSweep(ctx, r, nil, writes); err != nil {
-			return err
+		for batch := range slices.Chunk(members, perSweep) {
+			writes, err := s.ending(ctx, r, g, batch)
+			if err != nil {
+				return err
+			}
+			if err := s.commitSweep(ctx, r, nil, writes); err != nil {
+				return err
+			}
 		}
 	}
 }

@@ -2,7 +2,6 @@ package provision
 
 import (
 	"context"
-	"maps"
 	"slices"
 	"strings"
 
@@ -74,12 +73,8 @@ func (d Directory) members(ctx context.Context, g identity.Group, ids []string, 
 		if !ok {
 			return nil, noMember(s)
 		}
-		kind := "User"
-		if m.Group {
-			kind = "Group"
-		}
-		if t := types[s]; d.conn.Dialect == "strict" && t != "" && !strings.EqualFold(t, kind) {
-			return nil, fault.New(fault.Invalid, fault.InvalidValue, "The member with the id %.64q is a %s; its type says otherwise.", s, kind)
+		if t := types[s]; d.conn.Dialect == "strict" && t != "" && !strings.EqualFold(t, typeOf(m)) {
+			return nil, fault.New(fault.Invalid, fault.InvalidValue, "The member with the id %.64q is a %s; its type says otherwise.", s, typeOf(m))
 		}
 		out = append(out, m)
 	}
@@ -88,120 +83,6 @@ func (d Directory) members(ctx context.Context, g identity.Group, ids []string, 
 
 func noMember(id string) error {
 	return fault.New(fault.Invalid, fault.InvalidValue, "There is no user or group with the id %.64q that could be a member.", id)
-}
-
-// net is what steps come to: whom to add, who is not a member yet, and whom to
-// remove, who is.
-type net struct {
-	add, remove []roster.Member
-	whole       bool            // the steps say who the members are:
-	list        []roster.Member // these
-}
-
-func (n net) size() int { return len(n.add) + len(n.remove) }
-
-// named looks up whom the steps add, all at once: a request may hold a step for
-// each of thousands.
-func (d Directory) named(ctx context.Context, g identity.Group, ops []MemberOp) (map[string]roster.Member, error) {
-	var ids []string
-	types := map[string]string{}
-	for _, op := range ops {
-		if op.Kind != RemoveMembers {
-			ids = append(ids, op.IDs...)
-			maps.Copy(types, op.Types)
-		}
-	}
-	if len(ids) == 0 {
-		return nil, nil
-	}
-	list, err := d.members(ctx, g, ids, types)
-	if err != nil {
-		return nil, err
-	}
-	known := make(map[string]roster.Member, len(list))
-	for _, m := range list {
-		known[m.ID] = m
-	}
-	return known, nil
-}
-
-// netMembers finds out what the steps come to.
-func (d Directory) netMembers(ctx context.Context, g identity.Group, ops []MemberOp) (net, error) {
-	var n net
-	if len(ops) == 0 {
-		return n, nil
-	}
-	type word struct { // the last on an id
-		in bool
-		m  roster.Member
-	}
-	want := map[string]word{}
-	var order []string
-	say := func(m roster.Member, in bool) {
-		if _, known := want[m.ID]; !known {
-			order = append(order, m.ID)
-		}
-		want[m.ID] = word{in, m}
-	}
-	known, err := d.named(ctx, g, ops)
-	if err != nil {
-		return net{}, err
-	}
-	for _, op := range ops {
-		switch op.Kind {
-		case ReplaceMembers:
-			n.whole, want, order = true, map[string]word{}, nil
-			fallthrough
-		case AddMembers:
-			for _, id := range op.IDs {
-				say(known[id], true)
-			}
-		case RemoveMembers:
-			// Who never was a member is not one afterwards: success (RFC 7644 §3.5.2.2).
-			for _, s := range op.IDs {
-				if _, err := d.own(s); err == nil {
-					say(roster.Member{ID: s}, false)
-				}
-			}
-		}
-	}
-	if n.whole {
-		for _, id := range order {
-			if want[id].in {
-				n.list = append(n.list, want[id].m)
-			}
-		}
-		for m, err := range d.Roster.Members(ctx, g) {
-			if err != nil {
-				return net{}, err
-			}
-			if want[m.ID].in {
-				delete(want, m.ID)
-			} else {
-				n.remove = append(n.remove, m)
-			}
-		}
-		for _, m := range n.list {
-			if want[m.ID].in {
-				n.add = append(n.add, m)
-			}
-		}
-		return n, nil
-	}
-	are, err := d.Roster.AreMembers(ctx, g, order...)
-	if err != nil {
-		return net{}, err
-	}
-	for _, id := range order {
-		is, listed := are[id]
-		switch {
-		case want[id].in && !listed:
-			n.add = append(n.add, want[id].m)
-		case !want[id].in && listed:
-			n.remove = append(n.remove, is)
-		}
-	}
-	return n, nil
 }
 
 // unmoved makes a commit depend on the headers of the group's members as they

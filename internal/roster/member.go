@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"strings"
 
 	"gatehouse/internal/fault"
 	"gatehouse/internal/identity"
@@ -191,11 +192,11 @@ func (r Roster) skipMembers(ctx context.Context, part string, skip, count int) (
 	return last, nil
 }
 
-// Listed returns up to limit members whom the group lists, deleted ones among
-// them, from one shard at a time.
+// Listed returns up to limit members of each shard whom the group lists, deleted
+// ones among them, in the order of their ids: the shards alternate.
 func (r Roster) Listed(ctx context.Context, id identity.Group, limit int) ([]Member, error) {
 	var out []Member
-	for s := 0; s < memberShards && len(out) == 0; s++ {
+	for s := range memberShards {
 		for it, err := range r.table.Query(ctx, r.memberPart(id, s), table.Range{After: self, Limit: limit}) {
 			if err != nil {
 				return nil, fmt.Errorf("read members: %w", err)
@@ -203,6 +204,7 @@ func (r Roster) Listed(ctx context.Context, id identity.Group, limit int) ([]Mem
 			out = append(out, listed(it))
 		}
 	}
+	slices.SortFunc(out, func(a, b Member) int { return strings.Compare(a.ID, b.ID) })
 	return out, nil
 }
 

@@ -17,10 +17,11 @@ const (
 	Remove                        // remove IDs; those who are no members are passed over
 	Replace                       // IDs are the members from now on; never empty
 	Clear                         // no members from now on; no IDs
+	Choose                        // as Choice decides, some go, and IDs come or do not
 )
 
 func (k MemberKind) String() string {
-	names := [...]string{Add: "add", Remove: "remove", Replace: "replace", Clear: "clear"}
+	names := [...]string{Add: "add", Remove: "remove", Replace: "replace", Clear: "clear", Choose: "choose"}
 	if int(k) < len(names) {
 		return names[k]
 	}
@@ -30,9 +31,10 @@ func (k MemberKind) String() string {
 // MemberOp is one step in the change of a group's members. IDs are as the
 // client wrote them, each once, in order; nobody looked whether they exist.
 type MemberOp struct {
-	Kind  MemberKind
-	IDs   []string
-	Types map[string]string // see MemberTypes
+	Kind   MemberKind
+	IDs    []string
+	Types  map[string]string // see MemberTypes
+	Choice *Choice           // of Choose
 }
 
 // SplitMembers parts a PATCH of a group into what concerns the document and
@@ -43,12 +45,12 @@ type MemberOp struct {
 // it clears the group, as the RFC has it; in Interop it is refused.
 func (r Request) SplitMembers(m schema.Mode) (rest Request, ops []MemberOp, err error) {
 	rest.report = r.report
-	for i := range r.ops {
-		op := r.ops[i]
+	for i, op := range r.ops {
+		op.at = place{i, len(r.ops)}
 		if op.whole {
 			op.value, ops, err = splitValue(op, ops, m, &rest.report)
 			if err != nil {
-				return Request{}, nil, at(i, len(r.ops), err)
+				return Request{}, nil, op.at.tell(err)
 			}
 			if len(op.value.Members()) > 0 {
 				rest.ops = append(rest.ops, op)
@@ -62,7 +64,7 @@ func (r Request) SplitMembers(m schema.Mode) (rest Request, ops []MemberOp, err 
 		}
 		step, err := memberOp(op, ref, m, &rest.report)
 		if err != nil {
-			return Request{}, nil, at(i, len(r.ops), err)
+			return Request{}, nil, op.at.tell(err)
 		}
 		if step.Kind != 0 {
 			ops = append(ops, step)
@@ -75,15 +77,22 @@ func (r Request) SplitMembers(m schema.Mode) (rest Request, ops []MemberOp, err 
 func splitValue(op operation, ops []MemberOp, m schema.Mode, report *schema.Report) (value.Value, []MemberOp, error) {
 	left := make([]value.Member, 0, len(op.value.Members()))
 	for _, mem := range op.value.Members() {
+		path := filter.Path{Attr: mem.Name}
 		ref, ok := atMembers(mem.Name, m, report)
+		if !ok && m == schema.Compat {
+			if p, err := filter.ParsePath(mem.Name); err == nil && p.Filter != nil {
+				path = p
+				ref, ok = atMembers(p.Attr, m, report)
+			}
+		}
 		if !ok {
 			left = append(left, mem)
 			continue
 		}
-		if ref.Sub != nil {
-			return op.value, ops, whole()
+		if path.Filter != nil {
+			report.Add(schema.PathName)
 		}
-		step, err := assign(op.verb, mem.Value, m, report)
+		step, err := memberOp(operation{verb: op.verb, path: path, value: mem.Value, at: op.at}, ref, m, report)
 		if err != nil {
 			return op.value, ops, err
 		}
@@ -95,7 +104,7 @@ func splitValue(op operation, ops []MemberOp, m schema.Mode, report *schema.Repo
 }
 
 func whole() error {
-	return refuse(fault.InvalidPath, "Members are added and removed as wholes: the path must be `members` or `members[value eq \"…\"]`.")
+	return refuse(fault.InvalidPath, "Members are added and removed as wholes: the path must be `members` or `members[…]`.")
 }
 
 // memberOp reads one operation whose path is at the members; Kind 0 is none.
@@ -110,14 +119,7 @@ func memberOp(op operation, ref schema.Ref, m schema.Mode, report *schema.Report
 		return MemberOp{}, whole()
 	}
 	if op.path.Filter != nil {
-		if op.verb != remove {
-			return MemberOp{}, whole()
-		}
-		ids, err := selectedIDs(op.path.Filter, ref, m)
-		if err != nil || len(ids) == 0 {
-			return MemberOp{}, err
-		}
-		return MemberOp{Kind: Remove, IDs: ids}, nil
+		return choose(op, ref, m, report)
 	}
 	if op.verb != remove {
 		return assign(op.verb, op.value, m, report)
@@ -131,7 +133,7 @@ func memberOp(op operation, ref schema.Ref, m schema.Mode, report *schema.Report
 	// Entra and JumpCloud list whom to remove; emptying the group instead is the
 	// classic loss of data. An empty list removes nobody.
 	report.Add(schema.RemoveListed)
-	ids, err := ReadMembers(op.value, m, report)
+	ids, err := ReadMembers(listOf(op.value), m, report)
 	if err != nil || len(ids) == 0 {
 		return MemberOp{}, err
 	}
@@ -140,18 +142,28 @@ func memberOp(op operation, ref schema.Ref, m schema.Mode, report *schema.Report
 
 // assign reads an add or a replace.
 func assign(v verb, of value.Value, m schema.Mode, report *schema.Report) (MemberOp, error) {
+	of = listOf(of)
 	ids, err := ReadMembers(of, m, report)
 	switch {
 	case err != nil:
 		return MemberOp{}, err
 	case v == add && len(ids) > 0:
-		return MemberOp{Add, ids, MemberTypes(of)}, nil
+		return MemberOp{Kind: Add, IDs: ids, Types: MemberTypes(of)}, nil
 	case v == add:
 		return MemberOp{}, nil
 	case len(ids) > 0:
-		return MemberOp{Replace, ids, MemberTypes(of)}, nil
+		return MemberOp{Kind: Replace, IDs: ids, Types: MemberTypes(of)}, nil
 	}
 	return MemberOp{Kind: Clear}, nil
+}
+
+// listOf makes a list of a single member in the value of an operation, in every
+// mode, as given does for other attributes. In a body it is none.
+func listOf(v value.Value) value.Value {
+	if v.Kind() == value.Object {
+		return value.Arr(v)
+	}
+	return v
 }
 
 // MemberIDs reads the `members` of a POST or PUT body, or the value of an
@@ -172,7 +184,7 @@ func ReadMembers(v value.Value, m schema.Mode, report *schema.Report) ([]string,
 	case m == schema.Compat && v.Kind() == value.String && v.Text() == "":
 		report.Add(schema.EmptyString)
 		return nil, nil
-	case v.Kind() == value.Object, m == schema.Compat && v.Kind() == value.String:
+	case m == schema.Compat && (v.Kind() == value.Object || v.Kind() == value.String):
 		report.Add(schema.SingleForMany)
 		list = []value.Value{v}
 	case v.Kind() != value.Array:
@@ -187,7 +199,7 @@ func ReadMembers(v value.Value, m schema.Mode, report *schema.Report) ([]string,
 		id := e
 		if e.Kind() == value.Object {
 			id = e.Get("value")
-			if err := checkMember(e, m); err != nil {
+			if err := checkMember(e, m, report); err != nil {
 				return nil, err
 			}
 		} else if m != schema.Compat {
@@ -214,21 +226,28 @@ func ReadMembers(v value.Value, m schema.Mode, report *schema.Report) ([]string,
 	return ids, nil
 }
 
-// checkMember holds an element of members to the schema, where the mode is not
-// Compat: its sub-attributes are texts, and in Interop there are no others.
-func checkMember(e value.Value, m schema.Mode) error {
-	if m == schema.Compat {
-		return nil
-	}
-	members, _ := schema.Group.Resolve("members", m)
+// memberAttr is the schema of a member.
+var memberAttr = func() *schema.Attribute {
+	ref, _ := schema.Group.Resolve("members", schema.Strict)
+	return ref.Attr
+}()
+
+// checkMember holds an element of members to the schema: its sub-attributes are
+// texts, and in Interop there are no others. What a member says besides its id
+// follows from that, so Compat passes over what it cannot be.
+func checkMember(e value.Value, m schema.Mode, report *schema.Report) error {
 	for _, sub := range e.Members() {
+		a := memberAttr.Find(sub.Name)
 		switch {
-		case members.Attr.Find(sub.Name) != nil:
-			if sub.Value.Kind() != value.String && !sub.Value.IsNothing() {
-				return refuse(fault.InvalidValue, "members.%s must be a string.", sub.Name)
-			}
-		case m == schema.Interop:
+		case a == nil && m == schema.Interop:
 			return refuse(fault.InvalidSyntax, "%.128q is no attribute of members.", sub.Name)
+		case a == nil:
+			report.Add(schema.UnknownAttribute)
+		case sub.Value.Kind() == value.String || sub.Value.IsNothing():
+		case m != schema.Compat:
+			return refuse(fault.InvalidValue, "members.%s must be a string.", a.Name)
+		case a.Name != "value": // which is refused by who reads it
+			report.Add(schema.ReadOnlyPassed)
 		}
 	}
 	return nil
@@ -254,46 +273,4 @@ func MemberTypes(v value.Value) map[string]string {
 		types[id.Text()] = t.Text()
 	}
 	return types
-}
-
-// selectedIDs reads the ids that a filter over members selects. Who the members
-// are is not known here, so the filter must name them.
-func selectedIDs(e filter.Expr, ref schema.Ref, m schema.Mode) ([]string, error) {
-	switch e := e.(type) {
-	case filter.Or:
-		var ids []string
-		for _, t := range e.Terms {
-			more, err := selectedIDs(t, ref, m)
-			if err != nil {
-				return nil, err
-			}
-			for _, id := range more {
-				if !slices.Contains(ids, id) {
-					ids = append(ids, id)
-				}
-			}
-		}
-		return ids, nil
-	case filter.And:
-		ids, err := selectedIDs(e.Terms[0], ref, m)
-		for _, t := range e.Terms[1:] {
-			if err != nil {
-				return nil, err
-			}
-			var other []string
-			other, err = selectedIDs(t, ref, m)
-			ids = slices.DeleteFunc(ids, func(id string) bool { return !slices.Contains(other, id) })
-		}
-		return ids, err
-	case filter.Compare:
-		sub := ref.Attr.Find(e.Path)
-		switch {
-		case sub == nil:
-			return nil, refuse(fault.InvalidFilter, "Members have no sub-attribute %.64q.", e.Path)
-		case sub.Name != "value" || e.Op != filter.Eq || e.With.Kind() != value.String || e.With.Text() == "":
-			return nil, refuse(fault.InvalidFilter, "Members are selected by their ids only: `value eq \"…\"`, several with `or` between them.")
-		}
-		return []string{e.With.Text()}, nil
-	}
-	return nil, refuse(fault.InvalidFilter, "Members are selected by their ids only: `value eq \"…\"`, several with `or` between them.")
 }

@@ -11,7 +11,8 @@ import (
 	"gatehouse/internal/scim/value"
 )
 
-// split runs Parse and SplitMembers and renders the steps: "add(a,b) clear()".
+// split runs Parse and SplitMembers and renders the steps: "add(a,b) clear()",
+// and those that choose with whom they choose from: "choose[a](b) choose[*]()".
 func split(t *testing.T, ops string, m schema.Mode) (patch.Request, string, error) {
 	t.Helper()
 	r, err := patch.Parse(parse(t, request(ops)), m)
@@ -25,7 +26,13 @@ func split(t *testing.T, ops string, m schema.Mode) (patch.Request, string, erro
 func render(steps []patch.MemberOp) string {
 	var out []string
 	for _, s := range steps {
-		out = append(out, fmt.Sprintf("%s(%s)", s.Kind, strings.Join(s.IDs, ",")))
+		among := ""
+		if s.Choice != nil {
+			if among = "[*]"; s.Choice.Among != nil {
+				among = "[" + strings.Join(s.Choice.Among, ",") + "]"
+			}
+		}
+		out = append(out, fmt.Sprintf("%s%s(%s)", s.Kind, among, strings.Join(s.IDs, ",")))
 	}
 	return strings.Join(out, " ")
 }
@@ -39,6 +46,8 @@ func TestSplitMembers(t *testing.T) {
 	}{
 		{all, `{"op":"add","path":"members","value":[{"value":"a","display":"A","$ref":"../Users/a"},{"value":"b"}]}`, "add(a,b)", false},
 		{all, `{"op":"add","path":"members","value":{"value":"a"}}`, "add(a)", false},
+		{all, `{"op":"replace","path":"members","value":{"value":"a"}}`, "replace(a)", false},
+		{rfc, `{"op":"add","value":{"members":{"value":"a"}}}`, "add(a)", false},
 		{all, `{"op":"add","path":"urn:ietf:params:scim:schemas:core:2.0:Group:MEMBERS","value":[{"value":"a"}]}`, "add(a)", false},
 		{compat, `{"op":"Add","path":"members","value":[{"$ref":null,"value":"a"},{"$ref":null,"value":"a"}]}`, "add(a)", false},
 		{compat, `{"op":"add","path":"members","value":["a","b"]}`, "add(a,b)", false},
@@ -73,14 +82,34 @@ func TestSplitMembers(t *testing.T) {
 		{all, `{"op":"remove","path":"members[value eq \"a\" or value eq \"b\" or (value eq \"a\")]"}`, "remove(a,b)", false},
 		{all, `{"op":"remove","path":"members[(value eq \"a\" or value eq \"b\") and value eq \"b\"]"}`, "remove(b)", false},
 		{all, `{"op":"remove","path":"members[value eq \"a\" and value eq \"b\"]"}`, "", false},
-		{all, `{"op":"remove","path":"members[display eq \"A\"]"}`, "400 invalidFilter", false},
-		{all, `{"op":"remove","path":"members[value eq \"a\" and type eq \"User\"]"}`, "400 invalidFilter", false},
-		{all, `{"op":"remove","path":"members[value ne \"a\"]"}`, "400 invalidFilter", false},
-		{all, `{"op":"remove","path":"members[not (value eq \"a\")]"}`, "400 invalidFilter", false},
-		{all, `{"op":"remove","path":"members[value pr]"}`, "400 invalidFilter", false},
+		{all, `{"op":"remove","path":"members[value eq \"\"]"}`, "", false},
+		{all, `{"op":"remove","path":"members[value eq \"a\" and type eq \"User\"]"}`, "choose[a]()", false},
+		{all, `{"op":"remove","path":"members[(value eq \"a\" or value eq \"b\") and not (type eq \"Group\")]"}`, "choose[a,b]()", false},
+		{all, `{"op":"remove","path":"members[value eq \"a\" and value eq \"b\" and type eq \"User\"]"}`, "choose[]()", false},
+		{all, `{"op":"remove","path":"members[value eq \"a\" or type eq \"Group\"]"}`, "choose[*]()", false},
+		{all, `{"op":"remove","path":"members[display eq \"A\"]"}`, "choose[*]()", false},
+		{all, `{"op":"remove","path":"members[value ne \"a\"]"}`, "choose[*]()", false},
+		{all, `{"op":"remove","path":"members[not (value eq \"a\")]"}`, "choose[*]()", false},
+		{all, `{"op":"remove","path":"members[value pr]"}`, "choose[*]()", false},
+		{all, `{"op":"remove","path":"members[$ref co \"/Groups/\"]"}`, "choose[*]()", false},
 		{all, `{"op":"remove","path":"members[shoe eq \"a\"]"}`, "400 invalidFilter", false},
-		{all, `{"op":"remove","path":"members[value eq 7]"}`, "400 invalidFilter", false},
-		{rfc, `{"op":"add","path":"members[value eq \"a\"]","value":{"value":"a"}}`, "400 invalidPath", false},
+		{all, `{"op":"remove","path":"members[value eq true]"}`, "400 invalidFilter", false},
+		{compat, `{"op":"remove","path":"members[value eq 7]"}`, "remove(7)", false},
+		{exact, `{"op":"remove","path":"members[value eq 7]"}`, "400 invalidFilter", false},
+		{rfc, `{"op":"add","path":"members[value eq \"a\"]","value":{"value":"a"}}`, "choose[a](a)", false},
+		{rfc, `{"op":"add","path":"members[value eq \"a\"]","value":{"type":"User"}}`, "choose[a](a)", false},
+		{rfc, `{"op":"replace","path":"members[value eq \"a\"]","value":{"value":"b"}}`, "choose[a](b)", false},
+		{rfc, `{"op":"replace","path":"members[type eq \"Group\"]","value":{"value":"b"}}`, "choose[*](b)", false},
+		{rfc, `{"op":"replace","path":"members[value eq \"a\"]","value":null}`, "choose[a]()", false},
+		{rfc, `{"op":"replace","path":"members[type eq \"Group\"]","value":{"type":"User"}}`, "400 invalidValue", false},
+		{rfc, `{"op":"replace","path":"members[value eq \"a\"]","value":[{"value":"b"},{"value":"c"}]}`, "400 invalidValue", false},
+		{compat, `{"op":"replace","path":"members[value eq \"a\"]","value":[{"value":"b"}]}`, "choose[a](b)", false},
+		{strict, `{"op":"replace","path":"members[value eq \"a\"]","value":[{"value":"b"}]}`, "400 invalidValue", false},
+		{compat, `{"op":"replace","path":"members[value eq \"a\"]","value":"b"}`, "choose[a](b)", false},
+		{strict, `{"op":"replace","path":"members[value eq \"a\"]","value":"b"}`, "400 invalidValue", false},
+		{compat, `{"op":"replace","path":"members[value eq \"a\"]","value":""}`, "choose[a]()", false},
+		{inter, `{"op":"replace","path":"members[value eq \"a\"]","value":{"value":"b"}}`, "400 invalidPath", false},
+		{compat, `{"op":"replace","value":{"members[value eq \"a\"]":{"value":"b"},"displayName":"N"}}`, "choose[a](b)", true},
 		{rfc, `{"op":"replace","path":"members[value eq \"a\"].display","value":"A"}`, "400 mutability", false},
 		{all, `{"op":"remove","path":"members[value eq \"a\"].value"}`, "400 invalidPath", false},
 		{all, `{"op":"remove","path":"members.value"}`, "400 invalidPath", false},
@@ -143,6 +172,10 @@ func TestMemberReports(t *testing.T) {
 	if err != nil || rules(rest.Report()) != "operationCase removeListed" {
 		t.Errorf("the report is %q (%v)", rules(rest.Report()), err)
 	}
+	// One is a list of one, as for every attribute.
+	if r, _, err = split(t, `{"op":"add","path":"members","value":{"value":"a"}}`, schema.Compat); err != nil || rules(r.Report()) != "" {
+		t.Errorf("of a single member the report is %q (%v)", rules(r.Report()), err)
+	}
 }
 
 func TestMemberIDs(t *testing.T) {
@@ -167,21 +200,29 @@ func TestMemberIDs(t *testing.T) {
 
 // Members are held to the schema that /Schemas shows, but for Compat.
 func TestMembersFollowTheSchema(t *testing.T) {
-	for text, code := range map[string][3]string{ // compat, strict, interop
+	for text, code := range map[string][3]string{ // compat, strict, interop: a code, or "+" and the rules that are counted
 		`[{"value":"a","type":"User","$ref":"https://x/Users/a","display":"A"}]`: {"", "", ""},
 		`[{"value":"a","type":null}]`:                                            {"", "", ""},
-		`[{"value":"a","type":5}]`:                                               {"", fault.InvalidValue, fault.InvalidValue},
-		`[{"value":"a","$ref":7}]`:                                               {"", fault.InvalidValue, fault.InvalidValue},
-		`[{"value":"a","display":{"x":1}}]`:                                      {"", fault.InvalidValue, fault.InvalidValue},
-		`[{"value":"a","foo":1}]`:                                                {"", "", fault.InvalidSyntax},
+		`[{"value":"a","type":5}]`:                                               {"+readOnlyPassed", fault.InvalidValue, fault.InvalidValue},
+		`[{"value":"a","$ref":7}]`:                                               {"+readOnlyPassed", fault.InvalidValue, fault.InvalidValue},
+		`[{"value":"a","display":{"x":1}}]`:                                      {"+readOnlyPassed", fault.InvalidValue, fault.InvalidValue},
+		`[{"value":"a","foo":1}]`:                                                {"+unknownAttribute", "+unknownAttribute", fault.InvalidSyntax},
+		`{"value":"a"}`:                                                          {"+singleForMany", fault.InvalidValue, fault.InvalidValue},
 	} {
 		v, err := value.Parse([]byte(text))
 		if err != nil {
 			t.Fatal(err)
 		}
 		for m, want := range code {
-			_, err := patch.ReadMembers(v, schema.Mode(m), new(schema.Report))
-			if want == "" && err != nil || want != "" && !fault.Coded(err, want) {
+			var report schema.Report
+			_, err := patch.ReadMembers(v, schema.Mode(m), &report)
+			counted, taken := strings.CutPrefix(want, "+")
+			switch {
+			case want == "" || taken:
+				if err != nil || rules(report) != counted {
+					t.Errorf("ReadMembers(%s, %s) counts %q (%v), want %q", text, schema.Mode(m), rules(report), err, counted)
+				}
+			case !fault.Coded(err, want):
 				t.Errorf("ReadMembers(%s, %s) = %v, want %q", text, schema.Mode(m), err, want)
 			}
 		}

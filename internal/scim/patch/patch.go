@@ -41,6 +41,7 @@ type operation struct {
 	whole bool // there is no path: the target is the resource itself
 	path  filter.Path
 	value value.Value // Absent: none was given
+	at    place       // of one on members
 }
 
 // Parse reads a PATCH body. Errors are *fault.Error of Kind Invalid:
@@ -182,3 +183,8 @@ func at(i, n int, err error) error {
 	told.Msg = "Operation " + strconv.Itoa(i+1) + ": " + f.Msg
 	return &told
 }
+
+// place is which of several operations one is.
+type place struct{ i, n int }
+
+func (p place) tell(err error) error { return at(p.i, p.n, err) }

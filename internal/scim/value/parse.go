@@ -12,10 +12,10 @@ import (
 )
 
 // Limits of a JSON text. MaxValues bounds the memory that a text of many tiny
-// values takes; a megabyte of group members holds fewer.
+// values takes; twenty thousand group members of seven values each hold fewer.
 const (
 	MaxDepth  = 32      // objects and arrays inside each other
-	MaxValues = 100_000 // values, members and elements included
+	MaxValues = 150_000 // values, members and elements included
 )
 
 // SyntaxError says why a text is not taken, and where.

@@ -1,7 +1,6 @@
 package scimhttp
 
 import (
-	"errors"
 	"net/http"
 	"net/url"
 	"slices"
@@ -37,7 +36,7 @@ func (c *call) bulk() error {
 		return &methodError{"POST"}
 	}
 	body, err := c.body()
-	if errors.Is(err, errTooLarge) {
+	if fault.Coded(err, fault.TooLarge) {
 		return errBulkTooLarge
 	}
 	if err != nil {

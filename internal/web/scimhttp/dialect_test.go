@@ -116,6 +116,61 @@ var questions = []dialectRow{
 		"strict":  {"204", "", "TEAM members: "},
 		"interop": {"400 invalidSyntax", "", "TEAM members: ANA BO"},
 	}},
+	{"remove members by their type", "PATCH /Groups/TEAM", `{"op":"add","path":"members","value":[{"value":"OTHER"}]},{"op":"remove","path":"members[type eq \"User\" and not (value eq \"BO\")]"}`, nil, outcomes{
+		"compat": {"204", "", "TEAM members: BO OTHER"},
+	}},
+	{"replace a member", "PATCH /Groups/TEAM", `{"op":"replace","path":"members[value eq \"ANA\"]","value":{"value":"CY"}}`, nil, outcomes{
+		"compat":  {"204", "", "TEAM members: BO CY"},
+		"interop": {"400 invalidPath", "", "TEAM members: ANA BO"},
+	}},
+	{"replace who is no member", "PATCH /Groups/TEAM", `{"op":"replace","path":"members[value eq \"CY\"]","value":{"value":"CY"}}`, nil, outcomes{
+		"compat":  {"204", "upserted=1", "TEAM members: ANA BO CY"},
+		"strict":  {"400 noTarget", "", "TEAM members: ANA BO"},
+		"interop": {"400 invalidPath", "", "TEAM members: ANA BO"},
+	}},
+	{"replace a member by a path in the value", "PATCH /Groups/TEAM", `{"op":"replace","value":{"members[value eq \"ANA\"]":{"value":"CY"}}}`, nil, outcomes{
+		"compat":  {"204", "pathName=1", "TEAM members: BO CY"},
+		"strict":  {"204", "unknownAttribute=1", "TEAM members: ANA BO"},
+		"interop": {"400 invalidSyntax", "", "TEAM members: ANA BO"},
+	}},
+	{"make another of a member", "PATCH /Groups/TEAM", `{"op":"add","path":"members[value eq \"ANA\"]","value":{"value":"CY"}}`, nil, outcomes{
+		"compat":  {"400 mutability", "", "TEAM members: ANA BO"},
+		"interop": {"400 invalidPath", "", "TEAM members: ANA BO"},
+	}},
+	{"a member's wrong type", "PATCH /Groups/TEAM", `{"op":"add","path":"members","value":[{"value":"ANA","type":"Group"},{"value":"CY","type":"group"}]}`, nil, outcomes{
+		"compat":  {"204", "readOnlyPassed=2", "TEAM members: ANA BO CY"},
+		"strict":  {"400 invalidValue", "", "TEAM members: ANA BO"},
+		"interop": {"204", "readOnlyPassed=2", "TEAM members: ANA BO CY"},
+	}},
+	{"a member's wrong type in PUT", "PUT /Groups/TEAM", `{"schemas":["` + groupURN + `"],"displayName":"Team one","members":[{"value":"ANA","type":"Group"},{"value":"BO","type":"user"}]}`, nil, outcomes{
+		"compat":  {"200", "readOnlyPassed=1", "TEAM members: ANA BO"},
+		"strict":  {"400 invalidValue", "", "TEAM members: ANA BO"},
+		"interop": {"200", "readOnlyPassed=1", "TEAM members: ANA BO"},
+	}},
+	{"a member's wrong type in POST", "POST /Groups", `{"schemas":["` + groupURN + `"],"displayName":"New","members":[{"value":"ANA","type":"Group"}]}`, nil, outcomes{
+		"compat":  {"201", "readOnlyPassed=1", ""},
+		"strict":  {"400 invalidValue", "", ""},
+		"interop": {"201", "readOnlyPassed=1", ""},
+	}},
+	{"a member with parts that are no text", "PATCH /Groups/TEAM", `{"op":"add","path":"members","value":[{"value":"CY","type":7}]}`, nil, outcomes{
+		"compat": {"204", "readOnlyPassed=1", "TEAM members: ANA BO CY"},
+		"strict": {"400 invalidValue", "", "TEAM members: ANA BO"},
+	}},
+	{"unknown attributes of members", "PATCH /Groups/TEAM", `{"op":"add","path":"members","value":[{"value":"CY","shoeSize":9}]}`, nil, outcomes{
+		"compat":  {"204", "unknownAttribute=1", "TEAM members: ANA BO CY"},
+		"interop": {"400 invalidSyntax", "", "TEAM members: ANA BO"},
+	}},
+	{"a single member in a body", "POST /Groups", `{"schemas":["` + groupURN + `"],"displayName":"New","members":{"value":"ANA"}}`, nil, outcomes{
+		"compat": {"201", "singleForMany=1", ""},
+		"strict": {"400 invalidValue", "", ""},
+	}},
+	{"a single member in PUT", "PUT /Groups/TEAM", `{"schemas":["` + groupURN + `"],"displayName":"Team one","members":{"value":"ANA"}}`, nil, outcomes{
+		"compat": {"200", "singleForMany=1", "TEAM members: ANA"},
+		"strict": {"400 invalidValue", "", "TEAM members: ANA BO"},
+	}},
+	{"a single member in PATCH", "PATCH /Groups/TEAM", `{"op":"add","path":"members","value":{"value":"CY"}}`, nil, outcomes{
+		"compat": {"204", "", "TEAM members: ANA BO CY"},
+	}},
 	{"replace whole complex", "PATCH /Users/ANA", `{"op":"replace","path":"name","value":{"givenName":"Anita"}}`, nil, outcomes{
 		"compat":  {"200", "", `ANA name: {"familyName":"Ruiz","givenName":"Anita"}`},
 		"interop": {"200", "", `ANA name: {"givenName":"Anita"}`},

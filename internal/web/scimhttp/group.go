@@ -11,6 +11,7 @@ import (
 	"gatehouse/internal/roster"
 	"gatehouse/internal/scim/patch"
 	"gatehouse/internal/scim/schema"
+	"gatehouse/internal/scim/value"
 )
 
 // wantMembers tells whether the members of the group go into the answer. A
@@ -85,6 +86,28 @@ func (c *call) getGroup(id string) error {
 	return c.sendGroup(http.StatusOK, &g, p)
 }
 
+// belated is what shows only when members are looked up, as often as a change is
+// decided anew; it is counted once.
+type belated struct {
+	wrong    map[string]bool // ids whose type is not what the client says
+	upserted map[int]bool    // steps that were to replace somebody, and only add
+}
+
+func newBelated() belated { return belated{map[string]bool{}, map[int]bool{}} }
+
+func (b belated) corrected(id string) { b.wrong[id] = true }
+
+func (b belated) count(report *schema.Report) {
+	for range b.wrong {
+		report.Add(schema.ReadOnlyPassed)
+	}
+	for _, is := range b.upserted {
+		if is {
+			report.Add(schema.Upserted)
+		}
+	}
+}
+
 func (c *call) postGroup() error {
 	p, err := c.projection(schema.Group)
 	if err != nil {
@@ -98,11 +121,14 @@ func (c *call) postGroup() error {
 	if err != nil {
 		return err
 	}
-	g, err := c.dir.CreateGroupOf(c.r.Context(), doc, provision.MemberOp{Kind: provision.AddMembers, IDs: ids, Types: patch.MemberTypes(body.Get("members"))})
+	late := newBelated()
+	g, err := c.dir.CreateGroupOf(c.r.Context(), doc,
+		provision.MemberOp{Kind: provision.AddMembers, IDs: ids, Types: patch.MemberTypes(body.Get("members")), Corrected: late.corrected})
 	if err != nil {
 		return err
 	}
 	c.changed = true
+	late.count(&c.report)
 	return c.sendGroup(http.StatusCreated, &g, p)
 }
 
@@ -122,13 +148,15 @@ func (c *call) putGroup(id string) error {
 	if err != nil {
 		return err
 	}
+	late := newBelated()
 	g, _, err := c.dir.ChangeGroup(c.r.Context(), id, c.ifMatch(),
 		func(roster.Group) (provision.Doc, error) { return doc, nil },
-		[]provision.MemberOp{{Kind: provision.ReplaceMembers, IDs: ids, Types: patch.MemberTypes(body.Get("members"))}})
+		[]provision.MemberOp{{Kind: provision.ReplaceMembers, IDs: ids, Types: patch.MemberTypes(body.Get("members")), Corrected: late.corrected}})
 	if err != nil {
 		return err
 	}
 	c.changed = true
+	late.count(&c.report)
 	return c.sendGroup(http.StatusOK, &g, p)
 }
 
@@ -159,11 +187,13 @@ func (c *call) patchGroup(id string) error {
 		}
 	}
 	match := c.ifMatch()
-	g, _, err := c.dir.ChangeGroup(c.r.Context(), id, match, edit, memberOps(steps))
+	late := newBelated()
+	g, _, err := c.dir.ChangeGroup(c.r.Context(), id, match, edit, c.memberOps(steps, late))
 	if err != nil {
 		return err
 	}
 	c.changed = true
+	late.count(&c.report)
 	if !p.IsDefault() {
 		if g, err = c.dir.Group(c.r.Context(), id); err != nil {
 			return err
@@ -179,10 +209,10 @@ func (c *call) patchGroup(id string) error {
 	return nil
 }
 
-func memberOps(steps []patch.MemberOp) []provision.MemberOp {
+func (c *call) memberOps(steps []patch.MemberOp, late belated) []provision.MemberOp {
 	out := make([]provision.MemberOp, len(steps))
 	for i, s := range steps {
-		out[i] = provision.MemberOp{IDs: s.IDs, Types: s.Types}
+		out[i] = provision.MemberOp{IDs: s.IDs, Types: s.Types, Corrected: late.corrected}
 		switch s.Kind {
 		case patch.Add:
 			out[i].Kind = provision.AddMembers
@@ -190,7 +220,24 @@ func memberOps(steps []patch.MemberOp) []provision.MemberOp {
 			out[i].Kind = provision.RemoveMembers
 		case patch.Replace, patch.Clear:
 			out[i].Kind = provision.ReplaceMembers
+		case patch.Choose:
+			out[i].Kind = provision.ChooseMembers
+			out[i].Choice = &provision.Choice{Among: s.Choice.Among, Most: c.h.maxMembers, Pick: func(now []roster.Member) ([]roster.Member, bool, error) {
+				picked, err := s.Choice.Pick(len(now), func(i int) value.Value { return c.h.member(now[i]) })
+				late.upserted[i] = picked.Upserted
+				gone := make([]roster.Member, len(picked.Gone))
+				for i, at := range picked.Gone {
+					gone[i] = now[at]
+				}
+				return gone, picked.Come, err
+			}}
 		}
 	}
 	return out
+}
+
+// member is a member as GET shows it.
+func (h *Handler) member(m roster.Member) value.Value {
+	v, _ := value.Parse(h.appendMember(nil, m)) // we rendered it
+	return v
 }

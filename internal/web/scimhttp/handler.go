@@ -35,6 +35,11 @@ const (
 	maxScan    = 10_000  // candidates of a filter that no index answers
 	maxMembers = 20_000  // members of a group in one answer, and members that a filter looks at
 	maxAnswer  = 4 << 20 // bytes of resources in one list; a Lambda function answers 6 MB at most
+
+	// maxGroup is the body of a group, in bytes: maxMembers as GET shows them, 200
+	// bytes for each. In base64, as API Gateway hands it on, it is less than the
+	// 6 MB of a Lambda function's event.
+	maxGroup = 4 << 20
 )
 
 // Config is what a Handler needs.

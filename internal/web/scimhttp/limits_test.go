@@ -19,6 +19,25 @@ func TestLimitsAtTheirEdges(t *testing.T) {
 	w.do("POST", "/Users", pad(1<<20)).want(201)
 	w.do("POST", "/Users", pad(1<<20+1)).refused(413, "")
 
+	// 4 MB where a group is the body, 1 MB where groups are looked for.
+	g := w.group("Team")
+	for _, c := range []struct {
+		method, path, body string
+		limit, ok          int
+	}{
+		{"POST", "/Groups", team("Crew"), 4 << 20, 201},
+		{"PUT", "/Groups/" + g, team("Gang"), 4 << 20, 200},
+		{"PATCH", "/Groups/" + g, patch(`{"op":"replace","path":"displayName","value":"Band"}`), 4 << 20, 204},
+		{"POST", "/Groups/.search", `{"schemas":["` + searchURN + `"]}`, 1 << 20, 200},
+		{"PUT", "/Users/" + ada, person("ada@example.com"), 1 << 20, 200},
+	} {
+		pad := func(n int) string { return c.body + strings.Repeat(" ", n-len(c.body)) }
+		w.do(c.method, c.path, pad(c.limit)).want(c.ok)
+		if d := w.do(c.method, c.path, pad(c.limit+1)).refused(413, "").text("detail"); !strings.Contains(d, strconv.Itoa(c.limit)) {
+			t.Errorf("%s %s of a byte too many is refused with %q, want the limit %d", c.method, c.path, d, c.limit)
+		}
+	}
+
 	// 32 objects and arrays inside each other: the body is one of them.
 	deep := func(n int) string {
 		return person("deep"+strconv.Itoa(n)+"@example.com", `"shoes":`+strings.Repeat("[", n-1)+strings.Repeat("]", n-1))

@@ -9,7 +9,9 @@ import (
 
 // members answers at /Groups/{id}/members, an extension of ours for groups that
 // are too large to be answered whole: a ListResponse whose resources are the
-// values that `members` would have, in an order that stays the same.
+// values that `members` would have, in an order that stays the same. Its total
+// is the group's count, which holds who is deleted until the feed has swept; no
+// page does.
 func (c *call) members(id string) error {
 	if c.r.Method != http.MethodGet && c.r.Method != http.MethodHead {
 		return &methodError{"GET, HEAD"}

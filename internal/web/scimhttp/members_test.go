@@ -1,17 +1,22 @@
 package scimhttp_test
 
 import (
+	"bytes"
+	"context"
 	"fmt"
 	"log/slog"
 	"net/http/httptest"
-	"slices"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"gatehouse/internal/identity"
 	"gatehouse/internal/provision"
 	"gatehouse/internal/roster"
+	"gatehouse/internal/scim/value"
+	"gatehouse/internal/secret"
 	"gatehouse/internal/table"
 	"gatehouse/internal/web/scimhttp"
 )
@@ -198,34 +203,49 @@ func TestPagesOfMembers(t *testing.T) {
 	w.do("GET", at, "", "Authorization", "").refused(401, "")
 }
 
+// enlist makes n more users members of the group, by writing what would be
+// stored of them. It returns their ids.
+func (w *world) enlist(g identity.Group, n int) []string {
+	w.Helper()
+	r := provision.New(w.table, w.clock).Roster(w.org)
+	ids := make([]string, n)
+	counts := map[table.Key]int64{}
+	var writes []table.Write
+	flush := func() {
+		w.Helper()
+		if _, err := w.table.Commit(context.Background(), writes...); err != nil {
+			w.Fatal(err)
+		}
+		writes = writes[:0]
+	}
+	for i := range ids {
+		u := roster.User{ID: identity.MintUser(w.conn.ID), Seal: secret.Mint()}
+		u.SetDoc(value.Obj(value.M("userName", value.Str(string(u.ID)))), 0)
+		m := roster.UserMember(u.ID)
+		ids[i] = m.ID
+		writes = append(writes, table.Put(r.UserKey(u.ID), u.Encode(true)), table.Put(r.MembershipKey(m, g), nil), table.Put(r.MemberKey(g, m), nil))
+		counts[r.MemberHeaderKey(g, m)]++
+		if len(writes)+3 > table.MaxWrites {
+			flush()
+		}
+	}
+	for k, n := range counts {
+		if len(writes) == table.MaxWrites {
+			flush()
+		}
+		writes = append(writes, table.Add(k, n, 0, roster.Range))
+	}
+	flush()
+	return ids
+}
+
 // Twenty thousand members are one answer, which fits what a function on AWS may
 // answer with; one more are pages.
 func TestTwentyThousandMembers(t *testing.T) {
 	w := newWorld(t)
 	g := identity.Group(w.group("Large"))
 	s := provision.New(w.table, w.clock)
-	r := s.Roster(w.org)
-	counts := map[table.Key]int64{}
-	put := func(n int) {
-		t.Helper()
-		for part := range slices.Chunk(make([]struct{}, n), 96) {
-			var writes []table.Write
-			for range part {
-				m := roster.UserMember(identity.MintUser(w.conn.ID))
-				writes = append(writes, table.Put(r.MemberKey(g, m), nil))
-				counts[r.MemberHeaderKey(g, m)]++
-			}
-			if _, err := w.table.Commit(t.Context(), writes...); err != nil {
-				t.Fatal(err)
-			}
-		}
-		for k, n := range counts {
-			if _, err := w.table.Commit(t.Context(), table.Put(k, nil).Count(n)); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	put(20_000)
+	w.enlist(g, 20_000)
 	// The longest name that a certificate of ACM can be for.
 	long := "https://" + strings.Repeat("a", 52) + ".example.com"
 	h := scimhttp.New(scimhttp.Config{URL: long, Orgs: w.orgs, Provision: s, Log: slog.New(slog.DiscardHandler), Now: w.clock})
@@ -238,7 +258,20 @@ func TestTwentyThousandMembers(t *testing.T) {
 	} else {
 		t.Logf("20,000 members are %d bytes", n)
 	}
-	put(1)
+	// A filter of a PATCH looks at as many; whom it names, at any number.
+	byType := patch(`{"op":"remove","path":"members[type eq \"Group\"]"}`)
+	w.do("PATCH", "/Groups/"+string(g), byType).want(204)
+	someone := w.enlist(g, 1)[0]
+	if d := w.do("PATCH", "/Groups/"+string(g), byType).refused(400, "tooMany").text("detail"); !strings.Contains(d, "members[value eq") {
+		t.Errorf("the refusal does not say what to do: %s", d)
+	}
+	w.table.counts()
+	w.do("PATCH", "/Groups/"+string(g), patch(`{"op":"remove","path":"members[value eq \"`+someone+`\" and type eq \"Group\"]"}`)).want(204)
+	if reads, writes := w.table.counts(); reads > 6 || writes > 0 {
+		t.Errorf("to look at one of 20,001 takes %d reads and %d commits", reads, writes)
+	}
+	w.do("PATCH", "/Groups/"+string(g), patch(`{"op":"remove","path":"members[value eq \"`+someone+`\"]"}`)).want(204)
+	w.enlist(g, 1)
 	if a := w.get("/Groups/" + string(g)).want(200); a.tree.Get("members").Kind() != 0 {
 		t.Error("a group of 20,001 comes with members")
 	}
@@ -248,6 +281,49 @@ func TestTwentyThousandMembers(t *testing.T) {
 	if a := w.get("/Groups/" + string(g) + "/members?startIndex=20001&count=5000").want(200); a.text("totalResults") != "20001" || a.text("itemsPerPage") != "1" {
 		t.Errorf("the last page is %s", a.body)
 	}
+}
+
+// TestALargeGroupGoesBackAsItCame: a client that changes what it read and puts it
+// back can do so with every group that it can read.
+func TestALargeGroupGoesBackAsItCame(t *testing.T) {
+	w := newWorld(t)
+	g := w.group("Large")
+	w.enlist(identity.Group(g), 20_000)
+	read := w.get("/Groups/" + g).want(200)
+	tag := read.header.Get("ETag")
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	began := time.Now()
+	put := w.do("PUT", "/Groups/"+g, string(read.body)).want(200)
+	took := time.Since(began)
+	runtime.ReadMemStats(&after)
+	allocated := (after.TotalAlloc - before.TotalAlloc) >> 20
+	t.Logf("%d bytes are put in %v; %d MB are allocated", len(read.body), took, allocated)
+	if now := put.header.Get("ETag"); now != tag || !bytes.Equal(put.body, read.body) {
+		t.Errorf("what was read and put back has the tag %s and %d bytes, want %s and %d", now, len(put.body), tag, len(read.body))
+	}
+	if allocated > 200 {
+		t.Errorf("%d MB are allocated for a body of %d MB", allocated, len(read.body)>>20)
+	}
+	// All that SCIM has for a member, as a client may send it.
+	full := strings.ReplaceAll(string(read.body), `"type":"User"`, `"type":"User","display":"somebody"`)
+	w.do("PUT", "/Groups/"+g, full).want(200)
+}
+
+// TestADeletedGroupIsShownByNobody: its users know of the deletion as soon as its
+// client does. No feed runs here.
+func TestADeletedGroupIsShownByNobody(t *testing.T) {
+	w := newWorld(t)
+	g := w.group("Large")
+	users := w.enlist(identity.Group(g), 5000)
+	w.get("/Users/"+users[0]).is("groups.0.value", `"`+g+`"`)
+	began := time.Now()
+	w.do("DELETE", "/Groups/"+g, "").want(204)
+	t.Logf("a group of 5,000 is deleted in %v", time.Since(began))
+	for _, id := range users {
+		w.get("/Users/" + id).want(200).lacks("groups")
+	}
+	w.find("/Users", `groups.value eq "`+g+`"`).list()
 }
 
 // TestAChangeIsNotRefusedByItsAnswer: what was done is not answered with an

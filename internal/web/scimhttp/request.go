@@ -15,7 +15,17 @@ import (
 	"gatehouse/internal/scim/value"
 )
 
-// body reads and parses the request's JSON object: at most maxBody bytes of a
+// limit is how many bytes the request's body may have. What GET answers of a
+// group, PUT takes.
+func (c *call) limit() int64 {
+	switch c.route {
+	case schema.Group.Endpoint, schema.Group.Endpoint + "/{id}":
+		return maxGroup
+	}
+	return maxBody
+}
+
+// body reads and parses the request's JSON object: at most limit bytes of a
 // media type that SCIM knows, or of none.
 func (c *call) body() (value.Value, error) {
 	if c.given != nil {
@@ -44,8 +54,6 @@ func (c *call) body() (value.Value, error) {
 	return v, nil
 }
 
-var errTooLarge = fault.New(fault.Invalid, fault.TooLarge, "The body is larger than %d bytes.", maxBody)
-
 func isJSON(contentType string) bool {
 	if contentType == "application/scim+json" {
 		return true // nearly always
@@ -61,22 +69,25 @@ func isJSON(contentType string) bool {
 // read refuses what is announced as too large before it asks for any of it: a
 // client that waits for "100 Continue" sends nothing.
 func (c *call) read() ([]byte, error) {
-	if c.r.ContentLength > maxBody {
-		return nil, errTooLarge
+	limit := c.limit()
+	large := fault.New(fault.Invalid, fault.TooLarge, "The body is larger than %d bytes.", limit)
+	if c.r.ContentLength > limit {
+		return nil, large
 	}
-	in := http.MaxBytesReader(c.w, c.r.Body, maxBody)
+	in := http.MaxBytesReader(c.w, c.r.Body, limit)
 	var text []byte
 	var err error
-	if n := c.r.ContentLength; n >= 0 {
+	if n := c.r.ContentLength; n >= 0 && n <= maxBody {
 		text = make([]byte, n)
 		_, err = io.ReadFull(in, text)
 	} else {
+		// There is room for more when it comes: it may be announced and never sent.
 		text, err = io.ReadAll(in)
 	}
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):
-		return nil, errTooLarge
+		return nil, large
 	case err != nil:
 		return nil, fault.New(fault.Invalid, fault.InvalidSyntax, "The body ended before it was whole.")
 	}
