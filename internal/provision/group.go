@@ -125,13 +125,35 @@ func (d Directory) carryOn(ctx context.Context, g identity.Group, j *journal, v 
 // the group moves for it. Changed tells whether anything did. After an error the
 // change may still be carried out, if it was begun; then it is wholly.
 func (d Directory) ChangeGroup(ctx context.Context, id string, match Match, edit func(roster.Group) (Doc, error), ops []MemberOp) (g roster.Group, changed bool, err error) {
+	return d.changeGroup(ctx, id, match, edit, ops, d.Roster.Group)
+}
+
+// ChangeMembers is ChangeGroup for who changes members alone, unconditionally,
+// and does not ask for the group: where the steps only name who comes and goes,
+// the headers of the members are not read.
+func (d Directory) ChangeMembers(ctx context.Context, id string, ops []MemberOp) (changed bool, err error) {
+	read := d.Roster.BareGroup
+	for _, op := range ops {
+		if op.Kind != AddMembers && op.Kind != RemoveMembers {
+			read = d.Roster.Group
+		}
+	}
+	_, changed, err = d.changeGroup(ctx, id, nil, nil, ops, read)
+	return changed, err
+}
+
+// readGroup is how a change reads its group: wholly, or bare where nothing
+// depends on who the members are.
+type readGroup func(context.Context, identity.Group) (roster.Group, error)
+
+func (d Directory) changeGroup(ctx context.Context, id string, match Match, edit func(roster.Group) (Doc, error), ops []MemberOp, read readGroup) (g roster.Group, changed bool, err error) {
 	own, err := d.ownGroup(id)
 	if err != nil {
 		return roster.Group{}, false, err
 	}
 	var last error
 	for lost := 0; lost < tries; {
-		g, err := d.quietGroup(ctx, own)
+		g, err := d.quietGroup(ctx, own, read)
 		if err != nil {
 			return roster.Group{}, false, err
 		}
@@ -203,10 +225,11 @@ func (d Directory) ChangeGroup(ctx context.Context, id string, match Match, edit
 // them out.
 const patient = 8
 
-// quietGroup returns the group at a moment without a journal.
-func (d Directory) quietGroup(ctx context.Context, id identity.Group) (roster.Group, error) {
+// quietGroup returns the group at a moment without a journal, of which a bare
+// one tells as well: only its commit then meets a lock that was not there yet.
+func (d Directory) quietGroup(ctx context.Context, id identity.Group, read readGroup) (roster.Group, error) {
 	for range tries {
-		g, err := d.Roster.Group(ctx, id)
+		g, err := read(ctx, id)
 		if err != nil || !g.Busy() {
 			return g, err
 		}
@@ -395,7 +418,7 @@ func (d Directory) DeleteGroup(ctx context.Context, id string, match Match) erro
 	}
 	var last error
 	for lost := range tries {
-		g, err := d.quietGroup(ctx, own)
+		g, err := d.quietGroup(ctx, own, d.Roster.Group)
 		if err != nil {
 			return err
 		}

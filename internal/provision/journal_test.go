@@ -77,7 +77,7 @@ func TestALargeChangeHappensWhollyOrNotAtAll(t *testing.T) {
 	follows := map[string]func(w *world, d provision.Directory, g, other string) error{
 		"nothing": func(w *world, d provision.Directory, g, other string) error { w.resume(); return nil },
 		"an addition": func(w *world, d provision.Directory, g, other string) error {
-			return third(d.ChangeGroup(w.t.Context(), g, nil, nil, op(provision.AddMembers, other)))
+			return second(d.ChangeMembers(w.t.Context(), g, op(provision.AddMembers, other)))
 		},
 		"a name": func(w *world, d provision.Directory, g, other string) error {
 			return third(d.ChangeGroup(w.t.Context(), g, nil, func(roster.Group) (provision.Doc, error) { return group("Renamed"), nil }, nil))
@@ -394,7 +394,7 @@ func TestGroupsInGroups(t *testing.T) {
 	floor := make("Floor", string(team.ID), string(u.ID))
 	house := make("House", string(floor.ID))
 	add := func(g roster.Group, id string) error {
-		return third(w.a.ChangeGroup(ctx, string(g.ID), nil, nil, op(provision.AddMembers, id)))
+		return second(w.a.ChangeMembers(ctx, string(g.ID), op(provision.AddMembers, id)))
 	}
 	if err := add(team, string(house.ID)); err != nil {
 		t.Fatalf("closing a circle: %v", err)
@@ -632,10 +632,10 @@ func TestALockKeepsOutWhoReadBeforeIt(t *testing.T) {
 		want func(ids []string) []string
 	}{
 		"an addition": {func(d provision.Directory, g string, ids []string) error {
-			return third(d.ChangeGroup(context.Background(), g, nil, nil, op(provision.AddMembers, ids[100])))
+			return second(d.ChangeMembers(context.Background(), g, op(provision.AddMembers, ids[100])))
 		}, func(ids []string) []string { return append(ids[50:101:101], ids[0]) }},
 		"a removal": {func(d provision.Directory, g string, ids []string) error {
-			return third(d.ChangeGroup(context.Background(), g, nil, nil, op(provision.RemoveMembers, ids[0])))
+			return second(d.ChangeMembers(context.Background(), g, op(provision.RemoveMembers, ids[0])))
 		}, func(ids []string) []string { return ids[50:100] }},
 		"a list": {func(d provision.Directory, g string, ids []string) error {
 			return third(d.ChangeGroup(context.Background(), g, nil, nil, op(provision.ReplaceMembers, ids[:2]...)))

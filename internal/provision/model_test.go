@@ -219,8 +219,17 @@ func (m *model) changeGroup(t *rapid.T) {
 		g.name = fmt.Sprint("Group ", m.serial)
 		edit = func(roster.Group) (provision.Doc, error) { return group(g.name), nil }
 	}
-	after, changed, err := g.d.ChangeGroup(t.Context(), id, nil, edit, ops)
-	expect(t, "ChangeGroup", err, "")
+	var after roster.Group
+	var changed bool
+	if !rename && rapid.Bool().Draw(t, "blind") {
+		changed, err = g.d.ChangeMembers(t.Context(), id, ops)
+		expect(t, "ChangeMembers", err, "")
+		after, err = g.d.Group(t.Context(), id)
+		expect(t, "Group", err, "")
+	} else {
+		after, changed, err = g.d.ChangeGroup(t.Context(), id, nil, edit, ops)
+		expect(t, "ChangeGroup", err, "")
+	}
 	differs := rename || !maps.Equal(next, g.members)
 	if changed != differs {
 		t.Fatalf("ChangeGroup(%v) says changed %v, want %v", ops, changed, differs)

@@ -178,6 +178,19 @@ func (r Roster) Group(ctx context.Context, id identity.Group) (Group, error) {
 	return found[0], nil
 }
 
+// BareGroup returns the group without the headers of its members: one read. It
+// tells neither how many members there are nor, by its Tag, their state.
+func (r Roster) BareGroup(ctx context.Context, id identity.Group) (Group, error) {
+	items, err := r.table.Get(ctx, r.GroupKey(id))
+	if err != nil {
+		return Group{}, fmt.Errorf("read a group: %w", err)
+	}
+	if len(items) == 0 {
+		return Group{}, noGroup()
+	}
+	return decodeGroup(items[0])
+}
+
 // GroupsOf returns those of the groups that exist, in the order of the ids, with
 // their headers: five reads a group.
 func (r Roster) GroupsOf(ctx context.Context, ids ...identity.Group) ([]Group, error) {

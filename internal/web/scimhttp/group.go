@@ -188,7 +188,12 @@ func (c *call) patchGroup(id string) error {
 	}
 	match := c.ifMatch()
 	late := newBelated()
-	g, _, err := c.dir.ChangeGroup(c.r.Context(), id, match, edit, c.memberOps(steps, late))
+	var g roster.Group
+	if ops := c.memberOps(steps, late); edit == nil && match == nil {
+		_, err = c.dir.ChangeMembers(c.r.Context(), id, ops)
+	} else {
+		g, _, err = c.dir.ChangeGroup(c.r.Context(), id, match, edit, ops)
+	}
 	if err != nil {
 		return err
 	}
