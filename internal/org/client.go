@@ -147,6 +147,16 @@ func (s *Store) standing(ctx context.Context, o *Org, id identity.Client) func()
 // once. The newest MaxSecrets stay good. A lifetime of zero is SecretLife; the
 // longest is MaxSecretLife.
 func (s *Store) IssueSecret(ctx context.Context, o *Org, c Client, lifetime time.Duration) (string, Credential, error) {
+	return s.issueSecret(ctx, o, c, lifetime, nil)
+}
+
+// IssueSecretAfter is IssueSecret for who was shown the client's secrets, as
+// IssueAfter is Issue.
+func (s *Store) IssueSecretAfter(ctx context.Context, o *Org, c Client, newest identity.Credential, lifetime time.Duration) (string, Credential, error) {
+	return s.issueSecret(ctx, o, c, lifetime, after(newest))
+}
+
+func (s *Store) issueSecret(ctx context.Context, o *Org, c Client, lifetime time.Duration, accept func([]Credential) error) (string, Credential, error) {
 	if lifetime == 0 {
 		lifetime = SecretLife
 	}
@@ -154,7 +164,9 @@ func (s *Store) IssueSecret(ctx context.Context, o *Org, c Client, lifetime time
 		return "", Credential{}, fault.New(fault.Invalid, "", "A client's secret is good for three years at most: %dh.", int(MaxSecretLife/time.Hour))
 	}
 	text := secretPrefix + secret.Token()
-	cred, err := s.add(ctx, o, c.Connection, Credential{Client: c.ID, Hash: secret.Hash(text)}, lifetime, kind{limit: MaxSecrets, owner: s.standing(ctx, o, c.ID), with: proof})
+	cred, err := s.add(ctx, o, c.Connection, Credential{Client: c.ID, Hash: secret.Hash(text)}, lifetime, kind{
+		limit: MaxSecrets, accept: accept, owner: s.standing(ctx, o, c.ID), with: proof,
+	})
 	if err != nil {
 		return "", Credential{}, err
 	}
@@ -162,7 +174,9 @@ func (s *Store) IssueSecret(ctx context.Context, o *Org, c Client, lifetime time
 }
 
 // AddTrust lets the client prove itself by assertions of another issuer (RFC
-// 7523 §2.2). Unlike secrets, an older trust is never ended by a newer one.
+// 7523 §2.2). Unlike secrets, an older trust is never ended by a newer one. What
+// the client trusts already is a Conflict with the code TrustThere: of two that
+// add the same at once one does.
 func (s *Store) AddTrust(ctx context.Context, o *Org, c Client, t Trust) (Credential, error) {
 	t, err := t.check(c.ID)
 	if err != nil {
@@ -170,6 +184,14 @@ func (s *Store) AddTrust(ctx context.Context, o *Org, c Client, t Trust) (Creden
 	}
 	return s.add(ctx, o, c.Connection, Credential{Client: c.ID, Trust: &t}, 0, kind{
 		limit: MaxTrusts, owner: s.standing(ctx, o, c.ID), with: proof,
+		accept: func(all []Credential) error {
+			for _, have := range all {
+				if have.Good(s.now()) && have.Trust.same(t) {
+					return fault.New(fault.Conflict, TrustThere, "The OAuth client trusts this issuer with the same subject, audience and keys already.")
+				}
+			}
+			return nil
+		},
 		full: fault.New(fault.Conflict, "", "The OAuth client trusts %d issuers already. Revoke one first.", MaxTrusts),
 	})
 }

@@ -3,6 +3,7 @@ package org_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -151,13 +152,21 @@ func TestTrusts(t *testing.T) {
 	if good.Audiences[0] != "api://app/.default" {
 		t.Error("the caller's list was changed")
 	}
-	for range org.MaxTrusts - 1 {
-		if _, err := w.orgs.AddTrust(t.Context(), o, client, good); err != nil {
+	of := func(subject string) org.Trust {
+		other := good
+		other.Subject = subject
+		return other
+	}
+	for i := range org.MaxTrusts - 1 {
+		if _, err := w.orgs.AddTrust(t.Context(), o, client, of(fmt.Sprint("s", i))); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if _, err := w.orgs.AddTrust(t.Context(), o, client, good); !fault.Is(err, fault.Conflict) {
+	if _, err := w.orgs.AddTrust(t.Context(), o, client, of("more")); !fault.Is(err, fault.Conflict) || fault.Coded(err, org.TrustThere) {
 		t.Errorf("one trust too many: %v, want a conflict", err)
+	}
+	if _, err := w.orgs.AddTrust(t.Context(), o, client, good); !fault.Coded(err, org.TrustThere) {
+		t.Errorf("a trust that is there already: %v, want a conflict of its own", err)
 	}
 	if err := w.orgs.Revoke(t.Context(), o, c.ID, cred.ID); err != nil {
 		t.Fatal(err)

@@ -82,12 +82,43 @@ func tokenKey(hash string) table.Key { return table.Key{Part: "TOK#" + hash, Sor
 // MaxCredentials stay good; older ones are revoked in the same commit.
 // A lifetime of zero means: until it is revoked.
 func (s *Store) Issue(ctx context.Context, o *Org, id identity.Connection, lifetime time.Duration) (string, Credential, error) {
+	return s.issue(ctx, o, id, lifetime, nil)
+}
+
+// IssueAfter is Issue for who was shown the connection's static tokens: newest is
+// the newest of them, good or not; empty: there was none. Where there is a newer
+// one it issues nothing and returns ErrNewer, so of two that were shown the same
+// one issues.
+func (s *Store) IssueAfter(ctx context.Context, o *Org, id identity.Connection, newest identity.Credential, lifetime time.Duration) (string, Credential, error) {
+	return s.issue(ctx, o, id, lifetime, after(newest))
+}
+
+// ErrNewer says that a credential was issued since the newest that the caller
+// was shown.
+var ErrNewer = fault.New(fault.Conflict, "", "Another credential was issued meanwhile. Look at the list again.")
+
+// after accepts a list of one sort whose newest is the one named.
+func after(newest identity.Credential) func([]Credential) error {
+	return func(all []Credential) error {
+		var last identity.Credential
+		if n := len(all); n > 0 {
+			last = all[n-1].ID
+		}
+		if last != newest {
+			return ErrNewer
+		}
+		return nil
+	}
+}
+
+func (s *Store) issue(ctx context.Context, o *Org, id identity.Connection, lifetime time.Duration, accept func([]Credential) error) (string, Credential, error) {
 	if _, err := s.Connection(ctx, o, id); err != nil {
 		return "", Credential{}, err
 	}
 	token := tokenPrefix + secret.Token()
 	c, err := s.add(ctx, o, id, Credential{Hash: secret.Hash(token)}, lifetime, kind{
-		limit: MaxCredentials,
+		limit:  MaxCredentials,
+		accept: accept,
 		owner: func() (table.Item, error) {
 			items, err := s.table.Get(ctx, connectionKey(o, id))
 			if err == nil && len(items) == 0 {
@@ -114,6 +145,9 @@ type kind struct {
 	// owner is whose credentials of the sort are, as read; it refuses one that may
 	// have no more.
 	owner func() (table.Item, error)
+	// accept is asked about the credentials of the sort, oldest first and ended ones
+	// among them, upon which one more is committed; nil: any will do.
+	accept func([]Credential) error
 	// full refuses one more than the limit; nil: the oldest ends.
 	full error
 	// with is what is written besides; may be nil.
@@ -134,6 +168,17 @@ func (s *Store) add(ctx context.Context, o *Org, id identity.Connection, c Crede
 		all, items, err := s.credentials(ctx, o, id)
 		if err != nil {
 			return Credential{}, err
+		}
+		if of.accept != nil {
+			var like []Credential
+			for _, have := range all {
+				if have.like(c) {
+					like = append(like, have)
+				}
+			}
+			if err := of.accept(like); err != nil {
+				return Credential{}, err
+			}
 		}
 		// Later than the newest there is, also within one millisecond or under a
 		// clock that went back: which are the newest must never be a tie.

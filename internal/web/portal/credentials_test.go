@@ -1,17 +1,21 @@
 package portal
 
 import (
+	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"gatehouse/internal/identity"
 	"gatehouse/internal/org"
+	"gatehouse/internal/table"
 )
 
 // keys is an admin at the page of a connection.
@@ -134,6 +138,73 @@ func TestTokens(t *testing.T) {
 	if strings.Contains(page.body, string(newest.ID)+"/revoke") || !strings.Contains(page.body, string(k.all(4)[2].ID)+"/revoke") {
 		t.Error("the page offers to revoke what is revoked, or not what is good")
 	}
+}
+
+// crowd is a table that holds commits back until so many have come.
+type crowd struct {
+	table.Table
+	mu   sync.Mutex
+	left int
+	all  chan struct{}
+}
+
+func (c *crowd) Commit(ctx context.Context, writes ...table.Write) (table.Version, error) {
+	c.mu.Lock()
+	if c.left--; c.left == 0 {
+		close(c.all)
+	}
+	c.mu.Unlock()
+	<-c.all
+	return c.Table.Commit(ctx, writes...)
+}
+
+// atOnce sends the same form so often that each has read what was stored before
+// the first changes it.
+func (k *keys) atOnce(n int, page answer, to string, fields ...string) []answer {
+	config := k.config
+	config.Orgs = org.New(&crowd{Table: k.table, left: n, all: make(chan struct{})}, k.key, config.Now, 0)
+	k.serve(config)
+	answers := make([]answer, n)
+	var wait sync.WaitGroup
+	for i := range n {
+		b := *k.b
+		b.cookies = maps.Clone(k.b.cookies)
+		wait.Go(func() { answers[i] = b.post(page, to, fields...) })
+	}
+	wait.Wait()
+	config.Orgs = k.orgs
+	k.serve(config)
+	return answers
+}
+
+// Of equal forms that come at once, as by a double click, one has its effect.
+func TestEqualFormsAtOnce(t *testing.T) {
+	k := newKeys(t)
+	c := k.client("Entra ID")
+	tokens, secrets, trusts := k.path+"/tokens", k.path+"/clients/"+string(c.ID)+"/secrets", k.path+"/clients/"+string(c.ID)+"/trusts"
+	for round, of := range []struct{ to, repeated string }{
+		{tokens, "?repeated"}, {secrets, "?repeated#" + string(c.ID)}, {tokens, "?repeated"}, {secrets, "?repeated#" + string(c.ID)},
+	} {
+		page := k.page()
+		issued := 0
+		for _, a := range k.atOnce(12, page, of.to, "seen", seen(page, of.to)) {
+			if a.StatusCode == 200 && secretText.MatchString(a.body) {
+				issued++
+				continue
+			}
+			a.redirected(t, k.path+of.repeated)
+		}
+		if issued != 1 {
+			t.Errorf("of 12 equal forms at once %d issued something at %s, want one", issued, of.to)
+		}
+		k.all(round + 1)
+	}
+	for _, a := range k.atOnce(12, k.b.get(trusts), trusts, "issuer", "https://i.example", "subject", "s") {
+		if a.StatusCode != 303 {
+			a.want(t, 422, "trusts this issuer with the same subject and audience already")
+		}
+	}
+	k.all(5)
 }
 
 func TestClients(t *testing.T) {
