@@ -109,7 +109,11 @@ func (p *portal) issueSecret(x *exchange) error {
 	if err != nil {
 		return err
 	}
-	text, k, err := p.Orgs.IssueSecretAfter(x.ctx(), x.org, cl, x.seen(), org.SecretLife)
+	life, err := x.lifetime(secretLives)
+	if err != nil {
+		return err
+	}
+	text, k, err := p.Orgs.IssueSecretAfter(x.ctx(), x.org, cl, x.seen(), life)
 	if errors.Is(err, org.ErrNewer) {
 		return x.redirect(x.connectionPath(c) + "?repeated#" + string(cl.ID))
 	}

@@ -95,7 +95,11 @@ func (p *portal) issueToken(x *exchange) error {
 	if err != nil {
 		return err
 	}
-	text, k, err := p.Orgs.IssueAfter(x.ctx(), x.org, c.ID, x.seen(), 0)
+	life, err := x.lifetime(tokenLives)
+	if err != nil {
+		return err
+	}
+	text, k, err := p.Orgs.IssueAfter(x.ctx(), x.org, c.ID, x.seen(), life)
 	if errors.Is(err, org.ErrNewer) {
 		return x.redirect(x.connectionPath(c) + "?repeated")
 	}

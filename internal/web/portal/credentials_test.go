@@ -110,13 +110,13 @@ func TestTokens(t *testing.T) {
 		}
 		return n
 	}
-	k.page().want(t, 200, "No credentials", "It stays valid until you revoke it")
+	k.page().want(t, 200, "No credentials", "It is shown once.", "No fixed time: until you revoke it")
 	if a := k.b.post(k.page(), to, "seen", ""); a.StatusCode != 200 {
 		t.Fatalf("the first token = %d", a.StatusCode)
 	}
 	k.must(k.orgs.Revoke(t.Context(), k.acme, k.c.ID, k.all(1)[0].ID))
 	one := issue()
-	k.page().want(t, 200, "The token that is valid now stays valid")
+	k.page().want(t, 200, "The token that is valid now stays valid beside it")
 	two := issue()
 	if n := good(one, two); n != 2 {
 		t.Errorf("after a second token %d are good, want both", n)
@@ -453,7 +453,7 @@ func TestCredentialsInGerman(t *testing.T) {
 	k.page().want(t, 200, "Anmeldung des Verzeichnisses mit OAuth", "Token-URL", "Noch keine Clients", "Token ausstellen")
 	c := k.client("Entra ID")
 	at := k.path + "/clients/" + string(c.ID)
-	k.page().want(t, 200, "Vertrauten Aussteller hinzufügen", "gilt bis zum 21. November 2028")
+	k.page().want(t, 200, "Vertrauten Aussteller hinzufügen", "Gültigkeit 90 Tage, bis zum 20. Februar 2027 1 Jahr, bis zum 22. November 2027 2 Jahre, bis zum 21. November 2028 3 Jahre, bis zum 21. November 2029 Geheimnis ausstellen")
 	k.b.post(k.page(), at+"/secrets", "seen", "").want(t, 200, "Ihr neues Clientgeheimnis", "Client-ID "+string(c.ID), "21. November 2028")
 	k.b.post(k.page(), k.path+"/tokens", "seen", "").want(t, 200, "Ihr neuer Token", "Das wird nur jetzt gezeigt.")
 	k.b.post(k.b.get(at+"/trusts").want(t, 200, "vertrauen", "Zielgruppe"), at+"/trusts", "issuer", "x", "subject", "s").want(t, 422, "Der Aussteller ist eine https-Adresse")
