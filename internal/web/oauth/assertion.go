@@ -27,10 +27,9 @@ const reuses = 20
 
 // assert judges an assertion (RFC 7523 §3): it has to be the word of an issuer
 // that this very client trusts, about the subject and for the audience agreed,
-// in force now, signed, and not presented before. The write makes sure of the
-// last.
-func (x *exchange) assert(t jwt.Token) (org.Credential, []table.Write, error) {
-	refuse := func(reason string) (org.Credential, []table.Write, error) {
+// in force now, and signed. The counter is of its uses.
+func (x *exchange) assert(t jwt.Token) (org.Credential, *counter, error) {
+	refuse := func(reason string) (org.Credential, *counter, error) {
 		return org.Credential{}, nil, unknown(reason)
 	}
 	if !slices.Contains(jwt.Algorithms, t.Algorithm) {
@@ -62,7 +61,7 @@ func (x *exchange) assert(t jwt.Token) (org.Credential, []table.Write, error) {
 	for _, c := range match {
 		switch err := x.verify(t, *c.Trust); {
 		case err == nil:
-			return c, []table.Write{x.once(t)}, nil
+			return c, x.uses(t), nil
 		case errors.Is(err, jwt.ErrNoKey):
 		case errors.Is(err, errSignature):
 			reason = "signature"
@@ -134,13 +133,13 @@ func untimely(c jwt.Claims, now time.Time) string {
 	return ""
 }
 
-// once returns the write that fails where the assertion was presented before: by
-// its jti, or by what is signed of it, which has one spelling.
-func (x *exchange) once(t jwt.Token) table.Write {
+// uses counts how often the assertion was taken: by its jti, or by what is signed
+// of it, which has one spelling.
+func (x *exchange) uses(t jwt.Token) *counter {
 	kind, what, limit := "jti", t.Claims.ID, int64(1)
 	if what == "" {
 		kind, what, limit = "assertion", t.Signed(), reuses
 	}
 	m := x.h.marks.MAC(kind, string(x.a.Client), t.Claims.Issuer, what)
-	return table.Add(table.Key{Part: "JTI#" + identity.Encode(m[:16]), Sort: "#"}, 1, 0, limit).Until(t.Claims.Expires.Add(2 * skew))
+	return &counter{key: table.Key{Part: "JTI#" + identity.Encode(m[:16]), Sort: "#"}, max: limit, end: t.Claims.Expires.Add(2 * skew)}
 }
