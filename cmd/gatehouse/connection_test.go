@@ -59,6 +59,61 @@ func TestConnectionUpdateAndShow(t *testing.T) {
 	}
 }
 
+// A credential that has run out is not called good, and its date is said.
+func TestExpiredCredentials(t *testing.T) {
+	data := t.TempDir() + "/data"
+	gatehouse := func(args ...string) string {
+		t.Helper()
+		var out, errs bytes.Buffer
+		if code := run(t.Context(), append(args, "--data", data), &out, &errs); code != 0 {
+			t.Fatalf("gatehouse %v = %d, %q", args, code, errs.String())
+		}
+		return out.String()
+	}
+	gatehouse("org", "create", "--name", "Example")
+	var token app.CredentialAnswer
+	if err := json.Unmarshal([]byte(gatehouse("connection", "create", "--org", "example", "--name", "Okta", "--expires", "1ns", "--json")), &token); err != nil {
+		t.Fatal(err)
+	}
+	of := []string{"--org", "example", "--connection", token.Connection}
+	var secret app.ClientAnswer
+	if err := json.Unmarshal([]byte(gatehouse(append([]string{"client", "create", "--name", "Payroll", "--expires", "1ns", "--json"}, of...)...)), &secret); err != nil {
+		t.Fatal(err)
+	}
+	gatehouse(append([]string{"connection", "rotate", "--expires", "8760h"}, of...)...)
+	var shown app.ConnectionShown
+	if err := json.Unmarshal([]byte(gatehouse(append([]string{"connection", "show", "--json"}, of...)...)), &shown); err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []string{app.Expired, app.Expired, app.Good} {
+		if got := shown.Credentials[i].State; got != want {
+			t.Errorf("credential %d of the connection is %q, want %q", i, got, want)
+		}
+	}
+	for name, text := range map[string]string{
+		"connection show": gatehouse(append([]string{"connection", "show"}, of...)...),
+		"connection list": gatehouse("connection", "list", "--org", "example"),
+		"client list":     gatehouse("client", "list", "--org", "example"),
+	} {
+		found := 0
+		for line := range strings.Lines(text) {
+			if strings.Contains(line, token.Credential) || strings.Contains(line, secret.Credential) {
+				found++
+				if expired := "expired " + when(shown.Credentials[0].Expires); !strings.Contains(line, expired) || strings.Contains(line, "good") {
+					t.Errorf("%s prints %q, want %q", name, line, expired)
+				}
+			}
+		}
+		if want := map[string]int{"connection show": 2, "connection list": 2, "client list": 1}[name]; found != want || !strings.Contains(text, "good") {
+			t.Errorf("%s prints %d credentials that expired, want %d beside what is good:\n%s", name, found, want, text)
+		}
+	}
+	gatehouse(append([]string{"connection", "revoke", "--credential", token.Credential}, of...)...)
+	if text := gatehouse(append([]string{"connection", "show"}, of...)...); !strings.Contains(text, "revoked 2") || strings.Count(text, "expired 2") != 1 {
+		t.Errorf("connection show prints, after the expired token was revoked,\n%s", text)
+	}
+}
+
 // On a store at rest nobody knows the token URL unless it is said: a trust that
 // is for another would never be met.
 func TestTrustNamesAnAudience(t *testing.T) {
