@@ -98,16 +98,13 @@ func (s *Store) client(ctx context.Context, o *Org, id identity.Client) (Client,
 	}
 	// Few there are, and the connection is in the key: that of an ended client is
 	// nowhere else.
-	for it, err := range s.table.Query(ctx, o.Part(), table.Range{Prefix: "A#"}) {
-		var c Client
-		if err == nil {
-			err = decode(it, &c)
-		}
-		if err != nil {
-			return Client{}, table.Item{}, fmt.Errorf("read OAuth client: %w", err)
-		}
+	all, items, err := s.clients(ctx, o)
+	if err != nil {
+		return Client{}, table.Item{}, err
+	}
+	for i, c := range all {
 		if c.ID == id {
-			return c, it, nil
+			return c, items[i], nil
 		}
 	}
 	return Client{}, table.Item{}, notFound("OAuth client")
@@ -116,18 +113,24 @@ func (s *Store) client(ctx context.Context, o *Org, id identity.Client) (Client,
 // Clients returns the organization's clients in the order of connections and
 // ids, ended ones among them.
 func (s *Store) Clients(ctx context.Context, o *Org) ([]Client, error) {
-	var out []Client
+	all, _, err := s.clients(ctx, o)
+	return all, err
+}
+
+func (s *Store) clients(ctx context.Context, o *Org) ([]Client, []table.Item, error) {
+	var all []Client
+	var items []table.Item
 	for it, err := range s.table.Query(ctx, o.Part(), table.Range{Prefix: "A#"}) {
 		var c Client
 		if err == nil {
 			err = decode(it, &c)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("list OAuth clients: %w", err)
+			return nil, nil, fmt.Errorf("list OAuth clients: %w", err)
 		}
-		out = append(out, c)
+		all, items = append(all, c), append(items, it)
 	}
-	return out, nil
+	return all, items, nil
 }
 
 // standing reads the client as the owner of new credentials. They are written
