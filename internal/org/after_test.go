@@ -14,21 +14,30 @@ import (
 // issuer issues credentials of one sort.
 type issuer struct {
 	name  string
+	limit int // so many are good at once
+	issue func() (string, org.Credential, error)
 	after func(*org.Store, identity.Credential) (string, org.Credential, error)
-	any   func() // issues one, whatever was shown
 	good  func(string) bool
 }
 
-// issuers are those of a connection and of its client.
+// issuers are those of a connection's tokens and of its client's secrets.
 func (w *world) issuers(o *org.Org, c org.Connection, client org.Client) []issuer {
 	ctx := w.t.Context()
 	return []issuer{
-		{"token", func(s *org.Store, newest identity.Credential) (string, org.Credential, error) {
-			return s.IssueAfter(ctx, o, c.ID, newest, 0)
-		}, func() { w.issue(o, c.ID, 0) }, w.good},
-		{"secret", func(s *org.Store, newest identity.Credential) (string, org.Credential, error) {
-			return s.IssueSecretAfter(ctx, o, client, newest, 0)
-		}, func() { w.secret(o, client, 0) }, func(text string) bool { return w.proves(client, text) }},
+		{
+			name: "token", limit: org.MaxCredentials, good: w.good,
+			issue: func() (string, org.Credential, error) { return w.orgs.Issue(ctx, o, c.ID, 0) },
+			after: func(s *org.Store, newest identity.Credential) (string, org.Credential, error) {
+				return s.IssueAfter(ctx, o, c.ID, newest, 0)
+			},
+		},
+		{
+			name: "secret", limit: org.MaxSecrets, good: func(text string) bool { return w.proves(client, text) },
+			issue: func() (string, org.Credential, error) { return w.orgs.IssueSecret(ctx, o, client, 0) },
+			after: func(s *org.Store, newest identity.Credential) (string, org.Credential, error) {
+				return s.IssueSecretAfter(ctx, o, client, newest, 0)
+			},
+		},
 	}
 }
 
@@ -64,7 +73,11 @@ func TestOfManyThatSawTheSameOneIssues(t *testing.T) {
 				})
 			}
 			wait.Go(func() { w.secret(o, other, 0) })
-			wait.Go(beside.any)
+			wait.Go(func() {
+				if _, _, err := beside.issue(); err != nil {
+					t.Errorf("a %s beside others: %v", beside.name, err)
+				}
+			})
 			if before != "" {
 				wait.Go(func() {
 					if err := w.orgs.Revoke(t.Context(), o, c.ID, before); err != nil {
@@ -88,7 +101,7 @@ func TestIssuingAfterWhatWasShown(t *testing.T) {
 	client := w.client(o, c.ID)
 	for _, i := range w.issuers(o, c, client) {
 		between := 0
-		beside := org.New(&meanwhile{Table: w.mem, do: func() { i.any(); between++ }}, w.key, w.now, 0)
+		beside := org.New(&meanwhile{Table: w.mem, do: func() { i.issue(); between++ }}, w.key, w.now, 0)
 		if text, _, err := i.after(beside, ""); !errors.Is(err, org.ErrNewer) || text != "" || between != 1 {
 			t.Errorf("a first %s while another is issued: %q, %v; want ErrNewer", i.name, text, err)
 		}

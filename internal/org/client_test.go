@@ -110,36 +110,6 @@ func TestSecretsOfAClient(t *testing.T) {
 	}
 }
 
-func TestManySecretsAtOnce(t *testing.T) {
-	w := newWorld(t)
-	o, c := w.connection()
-	client := w.client(o, c.ID)
-	var mu sync.Mutex
-	var texts []string
-	var wait sync.WaitGroup
-	for range 12 {
-		wait.Go(func() {
-			text, _, err := w.orgs.IssueSecret(t.Context(), o, client, 0)
-			if err != nil {
-				t.Errorf("IssueSecret beside others: %v", err)
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			texts = append(texts, text)
-		})
-	}
-	wait.Wait()
-	n := 0
-	for _, text := range texts {
-		if w.proves(client, text) {
-			n++
-		}
-	}
-	if n != org.MaxSecrets {
-		t.Errorf("after 12 secrets at once %d are good, want %d", n, org.MaxSecrets)
-	}
-}
-
 func TestTrusts(t *testing.T) {
 	w := newWorld(t)
 	o, c := w.connection()
