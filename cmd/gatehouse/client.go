@@ -62,18 +62,15 @@ func (c *clientListCmd) Run(ctx context.Context, all *cli, out io.Writer) error 
 		}
 		return columns(func(w io.Writer) {
 			for _, a := range all {
-				fmt.Fprintf(w, "%s\t%s\tconnection %s\t%s\n", a.Client, a.Name, a.Connection, state(a.Revoked.IsZero(), when(a.Revoked)))
+				state := "good"
+				if !a.Revoked.IsZero() {
+					state = "revoked " + when(a.Revoked)
+				}
+				fmt.Fprintf(w, "%s\t%s\tconnection %s\t%s\n", a.Client, a.Name, a.Connection, state)
 				credentialLines(w, "\t", a.Credentials)
 			}
 		})
 	})
-}
-
-func state(good bool, revoked string) string {
-	if good {
-		return "good"
-	}
-	return "revoked " + revoked
 }
 
 type clientRotateCmd struct {

@@ -75,6 +75,17 @@ func credentialLines(w io.Writer, before string, all []app.CredentialView) {
 		if k.Client != "" {
 			of = " of client " + k.Client
 		}
-		fmt.Fprintf(w, "%s%s %s%s\t%s\tcreated %s\tlast used %s\texpires %s\n", before, what, k.ID, of, state(k.Revoked.IsZero(), when(k.Revoked)), when(k.Created), when(k.LastUsed), when(k.Expires))
+		fmt.Fprintf(w, "%s%s %s%s\t%s\tcreated %s\tlast used %s\texpires %s\n", before, what, k.ID, of, standing(k), when(k.Created), when(k.LastUsed), when(k.Expires))
 	}
+}
+
+// standing says of a credential whether it is good, or since when it is not.
+func standing(k app.CredentialView) string {
+	switch k.State {
+	case app.Revoked:
+		return "revoked " + when(k.Revoked)
+	case app.Expired:
+		return "expired " + when(k.Expires)
+	}
+	return "good"
 }

@@ -12,18 +12,31 @@ import (
 	"gatehouse/internal/org"
 )
 
+// program is the command line on a data folder of its own.
+type program struct {
+	t    *testing.T
+	data string
+	said string // on stderr, by the last command
+}
+
+func newProgram(t *testing.T) *program { return &program{t: t, data: t.TempDir() + "/data"} }
+
+// run carries a command out, which has to end with the code, and returns its
+// answer.
+func (p *program) run(code int, args ...string) string {
+	p.t.Helper()
+	var out, errs bytes.Buffer
+	got := run(p.t.Context(), append(args, "--data", p.data), &out, &errs)
+	if p.said = errs.String(); got != code {
+		p.t.Fatalf("gatehouse %v = %d, %q; want %d", args, got, p.said, code)
+	}
+	return out.String()
+}
+
 // A connection is changed and shown on a store at rest, and what is not given
 // stays.
 func TestConnectionUpdateAndShow(t *testing.T) {
-	data := t.TempDir() + "/data"
-	gatehouse := func(code int, args ...string) string {
-		t.Helper()
-		var out, errs bytes.Buffer
-		if got := run(t.Context(), append(args, "--data", data), &out, &errs); got != code {
-			t.Fatalf("gatehouse %v = %d, %q; want %d", args, got, errs.String(), code)
-		}
-		return out.String()
-	}
+	gatehouse := newProgram(t).run
 	gatehouse(0, "org", "create", "--name", "Example")
 	var made app.CredentialAnswer
 	if err := json.Unmarshal([]byte(gatehouse(0, "connection", "create", "--org", "example", "--name", "Okta", "--rate", "30", "--json")), &made); err != nil {
@@ -59,38 +72,78 @@ func TestConnectionUpdateAndShow(t *testing.T) {
 	}
 }
 
+// A credential that has run out is not called good, and its date is said.
+func TestExpiredCredentials(t *testing.T) {
+	gatehouse := newProgram(t).run
+	gatehouse(0, "org", "create", "--name", "Example")
+	var token app.CredentialAnswer
+	if err := json.Unmarshal([]byte(gatehouse(0, "connection", "create", "--org", "example", "--name", "Okta", "--expires", "1ns", "--json")), &token); err != nil {
+		t.Fatal(err)
+	}
+	of := []string{"--org", "example", "--connection", token.Connection}
+	var secret app.ClientAnswer
+	if err := json.Unmarshal([]byte(gatehouse(0, append([]string{"client", "create", "--name", "Payroll", "--expires", "1ns", "--json"}, of...)...)), &secret); err != nil {
+		t.Fatal(err)
+	}
+	gatehouse(0, append([]string{"connection", "rotate", "--expires", "8760h"}, of...)...)
+	var shown app.ConnectionShown
+	if err := json.Unmarshal([]byte(gatehouse(0, append([]string{"connection", "show", "--json"}, of...)...)), &shown); err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []string{app.Expired, app.Expired, app.Good} {
+		if got := shown.Credentials[i].State; got != want {
+			t.Errorf("credential %d of the connection is %q, want %q", i, got, want)
+		}
+	}
+	for name, text := range map[string]string{
+		"connection show": gatehouse(0, append([]string{"connection", "show"}, of...)...),
+		"connection list": gatehouse(0, "connection", "list", "--org", "example"),
+		"client list":     gatehouse(0, "client", "list", "--org", "example"),
+	} {
+		found := 0
+		for line := range strings.Lines(text) {
+			if strings.Contains(line, token.Credential) || strings.Contains(line, secret.Credential) {
+				found++
+				if expired := "expired " + when(shown.Credentials[0].Expires); !strings.Contains(line, expired) || strings.Contains(line, "good") {
+					t.Errorf("%s prints %q, want %q", name, line, expired)
+				}
+			}
+		}
+		if want := map[string]int{"connection show": 2, "connection list": 2, "client list": 1}[name]; found != want || !strings.Contains(text, "good") {
+			t.Errorf("%s prints %d credentials that expired, want %d beside what is good:\n%s", name, found, want, text)
+		}
+	}
+	gatehouse(0, append([]string{"connection", "revoke", "--credential", token.Credential}, of...)...)
+	if text := gatehouse(0, append([]string{"connection", "show"}, of...)...); !strings.Contains(text, "revoked 2") || strings.Count(text, "expired 2") != 1 {
+		t.Errorf("connection show prints, after the expired token was revoked,\n%s", text)
+	}
+}
+
 // On a store at rest nobody knows the token URL unless it is said: a trust that
 // is for another would never be met.
 func TestTrustNamesAnAudience(t *testing.T) {
 	t.Setenv("GATEHOUSE_URL", "")
 	os.Unsetenv("GATEHOUSE_URL")
-	data := t.TempDir() + "/data"
-	gatehouse := func(code int, args ...string) (string, string) {
-		t.Helper()
-		var out, errs bytes.Buffer
-		if got := run(t.Context(), append(args, "--data", data), &out, &errs); got != code {
-			t.Fatalf("gatehouse %v = %d, %q; want %d", args, got, errs.String(), code)
-		}
-		return out.String(), errs.String()
-	}
-	gatehouse(0, "org", "create", "--name", "Example")
-	out, _ := gatehouse(0, "connection", "create", "--org", "example", "--name", "Entra", "--json")
+	p := newProgram(t)
+	p.run(0, "org", "create", "--name", "Example")
+	out := p.run(0, "connection", "create", "--org", "example", "--name", "Entra", "--json")
 	var made app.CredentialAnswer
 	if err := json.Unmarshal([]byte(out), &made); err != nil {
 		t.Fatal(err)
 	}
-	out, _ = gatehouse(0, "client", "create", "--org", "example", "--connection", made.Connection, "--name", "Entra", "--no-secret", "--json")
+	out = p.run(0, "client", "create", "--org", "example", "--connection", made.Connection, "--name", "Entra", "--no-secret", "--json")
 	var client app.ClientAnswer
 	if err := json.Unmarshal([]byte(out), &client); err != nil {
 		t.Fatal(err)
 	}
 	trust := []string{"client", "trust", "--org", "example", "--client", client.Client, "--issuer", "https://login.example.com/t/v2.0", "--subject", "s"}
-	if _, errs := gatehouse(1, trust...); !strings.Contains(errs, "--audience") || !strings.Contains(errs, "--url") {
-		t.Errorf("client trust without an audience says %q, want what to say", errs)
+	p.run(1, trust...)
+	if !strings.Contains(p.said, "--audience") || !strings.Contains(p.said, "--url") {
+		t.Errorf("client trust without an audience says %q, want what to say", p.said)
 	}
-	gatehouse(0, append(trust, "--audience", "api://x")...)
-	gatehouse(0, append(trust, "--url", "https://gatehouse.example.com")...)
-	out, _ = gatehouse(0, "client", "list", "--org", "example", "--json")
+	p.run(0, append(trust, "--audience", "api://x")...)
+	p.run(0, append(trust, "--url", "https://gatehouse.example.com")...)
+	out = p.run(0, "client", "list", "--org", "example", "--json")
 	var list []app.ClientView
 	if err := json.Unmarshal([]byte(out), &list); err != nil || len(list) != 1 || len(list[0].Credentials) != 2 {
 		t.Fatalf("client list = %s, %v; want one client with two trusts", out, err)
@@ -105,15 +158,7 @@ func TestTrustNamesAnAudience(t *testing.T) {
 // A connection of a directory that uses OAuth has no secret that nobody holds;
 // a token can be made later.
 func TestConnectionWithoutAToken(t *testing.T) {
-	data := t.TempDir() + "/data"
-	gatehouse := func(code int, args ...string) string {
-		t.Helper()
-		var out, errs bytes.Buffer
-		if got := run(t.Context(), append(args, "--data", data), &out, &errs); got != code {
-			t.Fatalf("gatehouse %v = %d, %q; want %d", args, got, errs.String(), code)
-		}
-		return out.String()
-	}
+	gatehouse := newProgram(t).run
 	gatehouse(0, "org", "create", "--name", "Example")
 	if text := gatehouse(0, "connection", "create", "--org", "example", "--name", "Okta", "--no-token"); strings.Contains(text, "oken ") || strings.Contains(text, "Credential") || !strings.Contains(text, "gatehouse client create --org example --connection ") {
 		t.Errorf("connection create --no-token prints\n%s\nwant what to do next, and no token", text)

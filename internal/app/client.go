@@ -203,7 +203,7 @@ func (op *Operator) clientList(ctx context.Context, in ClientArgs) (any, error) 
 			Created: c.Created, Revoked: c.Revoked, Credentials: []CredentialView{}}
 		for _, k := range credentials[c.Connection] {
 			if k.Client == c.ID {
-				view := credentialView(k)
+				view := credentialView(k, op.App.Now())
 				view.Client = "" // as v says
 				v.Credentials = append(v.Credentials, view)
 			}

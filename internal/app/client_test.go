@@ -15,14 +15,7 @@ import (
 func TestClients(t *testing.T) {
 	w := newWorld(t, nil)
 	op := &app.Operator{App: w.app}
-	must := func(name string, args any) map[string]any {
-		t.Helper()
-		out, err := do(t, op, name, args)
-		if err != nil {
-			t.Fatalf("%s: %v", name, err)
-		}
-		return out
-	}
+	must := commands(t, op)
 	must("org create", app.OrgCreate{Name: "Acme"})
 	must("org create", app.OrgCreate{Name: "Other"})
 	conn := must("connection create", app.ConnectionCreate{Org: "acme", Name: "Entra"})["connection"].(string)
@@ -113,14 +106,7 @@ func TestClients(t *testing.T) {
 func TestLastUseOfAClient(t *testing.T) {
 	w := newWorld(t, nil)
 	op := &app.Operator{App: w.app}
-	must := func(name string, args any) map[string]any {
-		t.Helper()
-		out, err := do(t, op, name, args)
-		if err != nil {
-			t.Fatalf("%s: %v", name, err)
-		}
-		return out
-	}
+	must := commands(t, op)
 	must("org create", app.OrgCreate{Name: "Acme"})
 	conn := must("connection create", app.ConnectionCreate{Org: "acme", Name: "Entra"})["connection"].(string)
 	c := must("client create", app.ClientCreate{Org: "acme", Connection: conn, Name: "Provisioning"})

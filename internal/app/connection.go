@@ -68,15 +68,21 @@ func (op *Operator) connection(ctx context.Context, o *org.Org, c org.Connection
 		return ans, err
 	}
 	for _, k := range creds {
-		ans.Credentials = append(ans.Credentials, credentialView(k))
+		ans.Credentials = append(ans.Credentials, credentialView(k, op.App.Now()))
 	}
 	return ans, nil
 }
 
 // credentialView tells of a credential everything but what it is recognised by.
-func credentialView(k org.Credential) CredentialView {
+func credentialView(k org.Credential, now time.Time) CredentialView {
 	v := CredentialView{ID: string(k.ID), Kind: "token", Client: string(k.Client), Trust: k.Trust,
-		Created: k.Created, LastUsed: k.LastUsed, Expires: k.Expires, Revoked: k.Revoked}
+		Created: k.Created, LastUsed: k.LastUsed, Expires: k.Expires, Revoked: k.Revoked, State: Good}
+	switch {
+	case !k.Revoked.IsZero():
+		v.State = Revoked
+	case !k.Good(now):
+		v.State = Expired
+	}
 	switch {
 	case k.Trust != nil:
 		v.Kind = "trust"

@@ -93,10 +93,18 @@ type (
 		LastUsed time.Time  `json:"lastUsed,omitzero"` // to five minutes
 		Expires  time.Time  `json:"expires,omitzero"`
 		Revoked  time.Time  `json:"revoked,omitzero"`
+		State    string     `json:"state"` // Good, Revoked or Expired, as the program that answers has it
 	}
 	Done struct {
 		Done bool `json:"done"`
 	}
+)
+
+// States of a credential.
+const (
+	Good    = "good"
+	Revoked = "revoked"
+	Expired = "expired"
 )
 
 // errCommand is the fault for what this program does not know.

@@ -98,16 +98,13 @@ func (s *Store) client(ctx context.Context, o *Org, id identity.Client) (Client,
 	}
 	// Few there are, and the connection is in the key: that of an ended client is
 	// nowhere else.
-	for it, err := range s.table.Query(ctx, o.Part(), table.Range{Prefix: "A#"}) {
-		var c Client
-		if err == nil {
-			err = decode(it, &c)
-		}
-		if err != nil {
-			return Client{}, table.Item{}, fmt.Errorf("read OAuth client: %w", err)
-		}
+	all, items, err := s.clients(ctx, o)
+	if err != nil {
+		return Client{}, table.Item{}, err
+	}
+	for i, c := range all {
 		if c.ID == id {
-			return c, it, nil
+			return c, items[i], nil
 		}
 	}
 	return Client{}, table.Item{}, notFound("OAuth client")
@@ -116,18 +113,24 @@ func (s *Store) client(ctx context.Context, o *Org, id identity.Client) (Client,
 // Clients returns the organization's clients in the order of connections and
 // ids, ended ones among them.
 func (s *Store) Clients(ctx context.Context, o *Org) ([]Client, error) {
-	var out []Client
+	all, _, err := s.clients(ctx, o)
+	return all, err
+}
+
+func (s *Store) clients(ctx context.Context, o *Org) ([]Client, []table.Item, error) {
+	var all []Client
+	var items []table.Item
 	for it, err := range s.table.Query(ctx, o.Part(), table.Range{Prefix: "A#"}) {
 		var c Client
 		if err == nil {
 			err = decode(it, &c)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("list OAuth clients: %w", err)
+			return nil, nil, fmt.Errorf("list OAuth clients: %w", err)
 		}
-		out = append(out, c)
+		all, items = append(all, c), append(items, it)
 	}
-	return out, nil
+	return all, items, nil
 }
 
 // standing reads the client as the owner of new credentials. They are written
@@ -147,6 +150,16 @@ func (s *Store) standing(ctx context.Context, o *Org, id identity.Client) func()
 // once. The newest MaxSecrets stay good. A lifetime of zero is SecretLife; the
 // longest is MaxSecretLife.
 func (s *Store) IssueSecret(ctx context.Context, o *Org, c Client, lifetime time.Duration) (string, Credential, error) {
+	return s.issueSecret(ctx, o, c, lifetime, nil)
+}
+
+// IssueSecretAfter is IssueSecret for who was shown the client's secrets, as
+// IssueAfter is Issue.
+func (s *Store) IssueSecretAfter(ctx context.Context, o *Org, c Client, newest identity.Credential, lifetime time.Duration) (string, Credential, error) {
+	return s.issueSecret(ctx, o, c, lifetime, after(newest))
+}
+
+func (s *Store) issueSecret(ctx context.Context, o *Org, c Client, lifetime time.Duration, accept func([]Credential) error) (string, Credential, error) {
 	if lifetime == 0 {
 		lifetime = SecretLife
 	}
@@ -154,7 +167,9 @@ func (s *Store) IssueSecret(ctx context.Context, o *Org, c Client, lifetime time
 		return "", Credential{}, fault.New(fault.Invalid, "", "A client's secret is good for three years at most: %dh.", int(MaxSecretLife/time.Hour))
 	}
 	text := secretPrefix + secret.Token()
-	cred, err := s.add(ctx, o, c.Connection, Credential{Client: c.ID, Hash: secret.Hash(text)}, lifetime, kind{limit: MaxSecrets, owner: s.standing(ctx, o, c.ID), with: proof})
+	cred, err := s.add(ctx, o, c.Connection, Credential{Client: c.ID, Hash: secret.Hash(text)}, lifetime, kind{
+		limit: MaxSecrets, accept: accept, owner: s.standing(ctx, o, c.ID), with: proof,
+	})
 	if err != nil {
 		return "", Credential{}, err
 	}
@@ -162,7 +177,9 @@ func (s *Store) IssueSecret(ctx context.Context, o *Org, c Client, lifetime time
 }
 
 // AddTrust lets the client prove itself by assertions of another issuer (RFC
-// 7523 §2.2). Unlike secrets, an older trust is never ended by a newer one.
+// 7523 §2.2). Unlike secrets, an older trust is never ended by a newer one. What
+// the client trusts already is a Conflict with the code TrustThere: of two that
+// add the same at once one does.
 func (s *Store) AddTrust(ctx context.Context, o *Org, c Client, t Trust) (Credential, error) {
 	t, err := t.check(c.ID)
 	if err != nil {
@@ -170,6 +187,14 @@ func (s *Store) AddTrust(ctx context.Context, o *Org, c Client, t Trust) (Creden
 	}
 	return s.add(ctx, o, c.Connection, Credential{Client: c.ID, Trust: &t}, 0, kind{
 		limit: MaxTrusts, owner: s.standing(ctx, o, c.ID), with: proof,
+		accept: func(all []Credential) error {
+			for _, have := range all {
+				if have.Good(s.now()) && have.Trust.same(t) {
+					return fault.New(fault.Conflict, TrustThere, "The OAuth client trusts this issuer with the same subject, audience and keys already.")
+				}
+			}
+			return nil
+		},
 		full: fault.New(fault.Conflict, "", "The OAuth client trusts %d issuers already. Revoke one first.", MaxTrusts),
 	})
 }

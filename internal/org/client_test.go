@@ -3,6 +3,7 @@ package org_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -109,36 +110,6 @@ func TestSecretsOfAClient(t *testing.T) {
 	}
 }
 
-func TestManySecretsAtOnce(t *testing.T) {
-	w := newWorld(t)
-	o, c := w.connection()
-	client := w.client(o, c.ID)
-	var mu sync.Mutex
-	var texts []string
-	var wait sync.WaitGroup
-	for range 12 {
-		wait.Go(func() {
-			text, _, err := w.orgs.IssueSecret(t.Context(), o, client, 0)
-			if err != nil {
-				t.Errorf("IssueSecret beside others: %v", err)
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			texts = append(texts, text)
-		})
-	}
-	wait.Wait()
-	n := 0
-	for _, text := range texts {
-		if w.proves(client, text) {
-			n++
-		}
-	}
-	if n != org.MaxSecrets {
-		t.Errorf("after 12 secrets at once %d are good, want %d", n, org.MaxSecrets)
-	}
-}
-
 func TestTrusts(t *testing.T) {
 	w := newWorld(t)
 	o, c := w.connection()
@@ -151,13 +122,21 @@ func TestTrusts(t *testing.T) {
 	if good.Audiences[0] != "api://app/.default" {
 		t.Error("the caller's list was changed")
 	}
-	for range org.MaxTrusts - 1 {
-		if _, err := w.orgs.AddTrust(t.Context(), o, client, good); err != nil {
+	of := func(subject string) org.Trust {
+		other := good
+		other.Subject = subject
+		return other
+	}
+	for i := range org.MaxTrusts - 1 {
+		if _, err := w.orgs.AddTrust(t.Context(), o, client, of(fmt.Sprint("s", i))); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if _, err := w.orgs.AddTrust(t.Context(), o, client, good); !fault.Is(err, fault.Conflict) {
+	if _, err := w.orgs.AddTrust(t.Context(), o, client, of("more")); !fault.Is(err, fault.Conflict) || fault.Coded(err, org.TrustThere) {
 		t.Errorf("one trust too many: %v, want a conflict", err)
+	}
+	if _, err := w.orgs.AddTrust(t.Context(), o, client, good); !fault.Coded(err, org.TrustThere) {
+		t.Errorf("a trust that is there already: %v, want a conflict of its own", err)
 	}
 	if err := w.orgs.Revoke(t.Context(), o, c.ID, cred.ID); err != nil {
 		t.Fatal(err)

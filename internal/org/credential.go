@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"sort"
-	"strings"
-	"sync"
 	"time"
 
 	"gatehouse/internal/fault"
@@ -17,10 +15,6 @@ import (
 // MaxCredentials is how many credentials of one connection are good at once:
 // the one in use and the one that replaces it.
 const MaxCredentials = 2
-
-// useGrain is how exactly the last use of a credential is recorded: finer would
-// cost a write a request.
-const useGrain = 5 * time.Minute
 
 // tokenPrefix lets scanners of source code recognise a leaked secret.
 const tokenPrefix = "ghsc_"
@@ -64,13 +58,6 @@ type holder struct {
 	Expires    time.Time           `json:"e,omitzero"`
 }
 
-// Access is who a good secret speaks for.
-type Access struct {
-	Org        *Org
-	Connection Connection
-	Credential identity.Credential
-}
-
 func credentialKey(o *Org, c identity.Connection, k identity.Credential) table.Key {
 	return table.Key{Part: o.Part(), Sort: "K#" + string(c) + "#" + string(k)}
 }
@@ -82,12 +69,43 @@ func tokenKey(hash string) table.Key { return table.Key{Part: "TOK#" + hash, Sor
 // MaxCredentials stay good; older ones are revoked in the same commit.
 // A lifetime of zero means: until it is revoked.
 func (s *Store) Issue(ctx context.Context, o *Org, id identity.Connection, lifetime time.Duration) (string, Credential, error) {
+	return s.issue(ctx, o, id, lifetime, nil)
+}
+
+// IssueAfter is Issue for who was shown the connection's static tokens: newest is
+// the newest of them, good or not; empty: there was none. Where there is a newer
+// one it issues nothing and returns ErrNewer, so of two that were shown the same
+// one issues.
+func (s *Store) IssueAfter(ctx context.Context, o *Org, id identity.Connection, newest identity.Credential, lifetime time.Duration) (string, Credential, error) {
+	return s.issue(ctx, o, id, lifetime, after(newest))
+}
+
+// ErrNewer says that a credential was issued since the newest that the caller
+// was shown.
+var ErrNewer = fault.New(fault.Conflict, "", "Another credential was issued meanwhile. Look at the list again.")
+
+// after accepts a list of one sort whose newest is the one named.
+func after(newest identity.Credential) func([]Credential) error {
+	return func(all []Credential) error {
+		var last identity.Credential
+		if n := len(all); n > 0 {
+			last = all[n-1].ID
+		}
+		if last != newest {
+			return ErrNewer
+		}
+		return nil
+	}
+}
+
+func (s *Store) issue(ctx context.Context, o *Org, id identity.Connection, lifetime time.Duration, accept func([]Credential) error) (string, Credential, error) {
 	if _, err := s.Connection(ctx, o, id); err != nil {
 		return "", Credential{}, err
 	}
 	token := tokenPrefix + secret.Token()
 	c, err := s.add(ctx, o, id, Credential{Hash: secret.Hash(token)}, lifetime, kind{
-		limit: MaxCredentials,
+		limit:  MaxCredentials,
+		accept: accept,
 		owner: func() (table.Item, error) {
 			items, err := s.table.Get(ctx, connectionKey(o, id))
 			if err == nil && len(items) == 0 {
@@ -114,6 +132,9 @@ type kind struct {
 	// owner is whose credentials of the sort are, as read; it refuses one that may
 	// have no more.
 	owner func() (table.Item, error)
+	// accept is asked about the credentials of the sort, oldest first and ended ones
+	// among them, upon which one more is committed; nil: any will do.
+	accept func([]Credential) error
 	// full refuses one more than the limit; nil: the oldest ends.
 	full error
 	// with is what is written besides; may be nil.
@@ -134,6 +155,17 @@ func (s *Store) add(ctx context.Context, o *Org, id identity.Connection, c Crede
 		all, items, err := s.credentials(ctx, o, id)
 		if err != nil {
 			return Credential{}, err
+		}
+		if of.accept != nil {
+			var like []Credential
+			for _, have := range all {
+				if have.like(c) {
+					like = append(like, have)
+				}
+			}
+			if err := of.accept(like); err != nil {
+				return Credential{}, err
+			}
 		}
 		// Later than the newest there is, also within one millisecond or under a
 		// clock that went back: which are the newest must never be a tie.
@@ -277,132 +309,4 @@ func (b *byAge) Less(i, j int) bool {
 func (b *byAge) Swap(i, j int) {
 	b.all[i], b.all[j] = b.all[j], b.all[i]
 	b.items[i], b.items[j] = b.items[j], b.items[i]
-}
-
-// errUnauthorized is one answer for every way of not being known: missing,
-// malformed, unknown, revoked and expired look alike.
-var errUnauthorized = &fault.Error{Kind: fault.Unauthorized, Msg: "The credential is missing or not valid."}
-
-// Authenticate returns whom a static token or an access token speaks for. The
-// look-up goes by hash, so its time tells nothing of the secrets that are stored.
-// An access token is as good as the credential that it was granted for. Every refusal is the
-// same Unauthorized.
-func (s *Store) Authenticate(ctx context.Context, token string) (Access, error) {
-	key := tokenKey
-	switch {
-	case len(token) < 20 || len(token) > 200:
-		return Access{}, errUnauthorized
-	case strings.HasPrefix(token, accessPrefix):
-		key = accessKey
-	case !strings.HasPrefix(token, tokenPrefix):
-		return Access{}, errUnauthorized
-	}
-	hash := secret.Hash(token)
-	now := s.now()
-	if a, expires, ok := s.cache.get(hash, now); ok {
-		if !expires.IsZero() && !now.Before(expires) {
-			return Access{}, errUnauthorized
-		}
-		return a, nil
-	}
-	generation := s.cache.generation()
-	items, err := s.table.Get(ctx, key(hash))
-	if err != nil {
-		return Access{}, fmt.Errorf("look up a credential: %w", err)
-	}
-	if len(items) == 0 {
-		return Access{}, errUnauthorized
-	}
-	var h holder
-	if err := decode(items[0], &h); err != nil {
-		return Access{}, err
-	}
-	if !h.Expires.IsZero() && !now.Before(h.Expires) || h.Expires.IsZero() && strings.HasPrefix(token, accessPrefix) {
-		return Access{}, errUnauthorized
-	}
-	o := &Org{ID: h.Org}
-	found, err := s.table.Get(ctx,
-		table.Key{Part: o.Part(), Sort: sortSelf}, connectionKey(o, h.Connection), credentialKey(o, h.Connection, h.Credential))
-	if err != nil {
-		return Access{}, fmt.Errorf("look up a credential's connection: %w", err)
-	}
-	if len(found) != 3 {
-		return Access{}, errUnauthorized
-	}
-	a := Access{Org: o, Credential: h.Credential}
-	var c Credential
-	if err := decode(found[0], o); err != nil {
-		return Access{}, err
-	}
-	if err := decode(found[1], &a.Connection); err != nil {
-		return Access{}, err
-	}
-	if err := decode(found[2], &c); err != nil {
-		return Access{}, err
-	}
-	if !c.Good(now) {
-		return Access{}, errUnauthorized
-	}
-	s.bind(o)
-	if now.Sub(c.LastUsed) >= useGrain {
-		c.LastUsed = now.UTC().Truncate(time.Second)
-		// Whatever comes of it: another writer has recorded a use as late, or
-		// the store is full and must go on answering reads.
-		s.table.Commit(ctx, table.Replace(found[2], encode(c)))
-	}
-	s.cache.put(hash, generation, cached{access: a, expires: h.Expires, until: now.Add(min(s.cache.ttl, useGrain))})
-	return a, nil
-}
-
-// credentialCache remembers good credentials by the hash of their secret.
-type credentialCache struct {
-	ttl time.Duration
-	mu  sync.RWMutex
-	gen uint64 // counts the forgetting, so that a look-up begun before is not kept after
-	m   map[string]cached
-}
-
-type cached struct {
-	access  Access
-	expires time.Time // of the credential
-	until   time.Time // of the memory
-}
-
-// maxCached bounds the memory: an operator with more connections pays a read.
-const maxCached = 10_000
-
-func (c *credentialCache) get(hash string, now time.Time) (Access, time.Time, bool) {
-	c.mu.RLock()
-	defer c.mu.RUnlock()
-	e, ok := c.m[hash]
-	return e.access, e.expires, ok && now.Before(e.until)
-}
-
-func (c *credentialCache) generation() uint64 {
-	c.mu.RLock()
-	defer c.mu.RUnlock()
-	return c.gen
-}
-
-func (c *credentialCache) put(hash string, generation uint64, e cached) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if generation != c.gen || c.ttl <= 0 {
-		return
-	}
-	if c.m == nil || len(c.m) >= maxCached {
-		c.m = make(map[string]cached)
-	}
-	c.m[hash] = e
-}
-
-func (c *credentialCache) forget(o identity.Org, id identity.Connection) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.gen++
-	for h, e := range c.m {
-		if e.access.Org.ID == o && e.access.Connection.ID == id {
-			delete(c.m, h)
-		}
-	}
 }

@@ -120,30 +120,32 @@ func TestTwoAreGoodAtOnceAndRotationEndsTheThird(t *testing.T) {
 func TestManyRotateAtOnce(t *testing.T) {
 	w := newWorld(t)
 	o, c := w.connection()
-	var wait sync.WaitGroup
-	var mu sync.Mutex
-	var tokens []string
-	for range 16 {
-		wait.Go(func() {
-			token, _, err := w.orgs.Issue(t.Context(), o, c.ID, 0)
-			if err != nil {
-				t.Errorf("Issue beside others: %v", err)
-			}
-			w.orgs.Authenticate(t.Context(), token)
-			mu.Lock()
-			defer mu.Unlock()
-			tokens = append(tokens, token)
-		})
-	}
-	wait.Wait()
-	n := 0
-	for _, token := range tokens {
-		if w.good(token) {
-			n++
+	for _, i := range w.issuers(o, c, w.client(o, c.ID)) {
+		var wait sync.WaitGroup
+		var mu sync.Mutex
+		var texts []string
+		for range 16 {
+			wait.Go(func() {
+				text, _, err := i.issue()
+				if err != nil {
+					t.Errorf("a %s beside others: %v", i.name, err)
+				}
+				i.good(text)
+				mu.Lock()
+				defer mu.Unlock()
+				texts = append(texts, text)
+			})
 		}
-	}
-	if n != org.MaxCredentials {
-		t.Errorf("after 16 rotations at once %d credentials are good, want %d", n, org.MaxCredentials)
+		wait.Wait()
+		n := 0
+		for _, text := range texts {
+			if i.good(text) {
+				n++
+			}
+		}
+		if n != i.limit {
+			t.Errorf("of 16 %ss that were issued at once %d are good, want %d", i.name, n, i.limit)
+		}
 	}
 }
 

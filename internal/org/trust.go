@@ -2,6 +2,7 @@ package org
 
 import (
 	"net/url"
+	"slices"
 	"strings"
 
 	"gatehouse/internal/fault"
@@ -32,6 +33,14 @@ const (
 	BadAudience = "audience"
 	BadKeys     = "keys"
 )
+
+// TrustThere is the code of the fault that refuses a trust which the client has.
+const TrustThere = "there"
+
+// same reports whether both take the same words.
+func (t Trust) same(other Trust) bool {
+	return t.Issuer == other.Issuer && t.Subject == other.Subject && t.Keys == other.Keys && slices.Equal(t.Audiences, other.Audiences)
+}
 
 // check returns the trust as it is stored.
 func (t Trust) check(client identity.Client) (Trust, error) {

@@ -182,68 +182,6 @@ func TestARevokedTrust(t *testing.T) {
 	}
 }
 
-func TestReplays(t *testing.T) {
-	f := newFederation(t)
-	once := f.key.Sign(f.claims(map[string]any{"jti": "j"}), nil)
-	if a := f.assert(once); a.status != 200 {
-		t.Fatalf("the first time it answers %d %v", a.status, a.body)
-	}
-	f.wants("an assertion presented again", "replayed", f.assert(once))
-	f.wants("another one of the same jti", "replayed", f.sign(map[string]any{"jti": "j", "other": 1}))
-	f.build()
-	f.wants("the same at another process", "replayed", f.assert(once))
-	f.pass(59 * time.Minute)
-	f.wants("the same an hour later", "replayed", f.assert(once))
-
-	// What failed is not spent.
-	f.idp.Instead(func(w http.ResponseWriter, r *http.Request) { http.Error(w, "no", 500) })
-	f.pass(13 * time.Hour)
-	again := f.key.Sign(f.claims(map[string]any{"jti": "k"}), nil)
-	if a := f.assert(again); a.status != 503 {
-		t.Fatalf("without keys it answers %d", a.status)
-	}
-	f.idp.Instead(nil)
-	f.pass(time.Minute)
-	if a := f.assert(again); a.status != 200 {
-		t.Errorf("after a failure of ours it answers %d %v", a.status, a.body)
-	}
-}
-
-func TestReplaysAtOnce(t *testing.T) {
-	f := newFederation(t)
-	once := f.key.Sign(f.claims(nil), nil)
-	var good atomic.Int32
-	var wait sync.WaitGroup
-	for range 16 {
-		wait.Go(func() {
-			if f.assert(once).status == 200 {
-				good.Add(1)
-			}
-		})
-	}
-	wait.Wait()
-	if good.Load() != 1 {
-		t.Errorf("of 16 presentations at once %d were taken, want one", good.Load())
-	}
-}
-
-// Entra ID says no jti, and its workers share an assertion for an hour.
-func TestAssertionsWithoutAnID(t *testing.T) {
-	f := newFederation(t)
-	shared := f.key.Sign(f.claims(map[string]any{"jti": nil}), nil)
-	for i := range 20 {
-		if a := f.assert(shared); a.status != 200 {
-			t.Fatalf("presentation %d answers %d %v", i, a.status, a.body)
-		}
-	}
-	f.wants("the 21st presentation", "replayed", f.assert(shared))
-	// The same claims under another signature, which ES256 makes anew each time.
-	f.wants("another signature of the same", "replayed", f.assert(f.key.Sign(f.claims(map[string]any{"jti": nil}), nil)))
-	if a := f.sign(map[string]any{"jti": nil, "iat": f.now().Unix() - 299}); a.status != 200 {
-		t.Errorf("the next assertion answers %d", a.status)
-	}
-}
-
 // Refusals of assertions equal those of secrets.
 func TestRefusalsOfAssertionsAreEqual(t *testing.T) {
 	f := newFederation(t)

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"gatehouse/internal/identity"
@@ -20,13 +21,13 @@ import (
 
 // How long key sets are believed, and how often they are fetched.
 const (
-	ringFresh = time.Hour        // then it is fetched again: a key that was withdrawn is believed no longer
-	ringStale = 12 * time.Hour   // for so long it is believed where fetching fails
-	ringTried = time.Minute      // between two fetches, whatever keys are asked for
-	ringRead  = 5 * time.Minute  // between two looks at what others fetched
-	ringWait  = 15 * time.Second // for discovery and keys together
-	maxStored = 200 << 10        // bytes of a key set
-	maxRings  = 1000             // remembered in one process
+	ringFresh = time.Hour       // then it is fetched again: a key that was withdrawn is believed no longer
+	ringStale = 12 * time.Hour  // for so long it is believed where fetching fails
+	ringTried = time.Minute     // between two fetches, whatever keys are asked for
+	ringRead  = 5 * time.Minute // between two looks at what others fetched
+	ringWait  = 5 * time.Second // that a token request waits for issuers, for all that it asks together
+	maxStored = 200 << 10       // bytes of a key set
+	maxRings  = 1000            // remembered in one process
 )
 
 // rings are the key sets of issuers. They are kept in the table too: an
@@ -45,12 +46,21 @@ type rings struct {
 // ring is one issuer's.
 type ring struct {
 	turn chan struct{} // holds a token while nobody is at it
+	held atomic.Pointer[held]
+
+	// What follows is for who has the turn.
 
 	set     jwt.Set
 	said    stored
 	item    table.Item // as read or written last; the zero Item: none yet
 	read    time.Time  // when the table was looked at
 	attempt time.Time  // when this process fetched last
+}
+
+// held is a set that is believed without a look at the table.
+type held struct {
+	set   jwt.Set
+	until time.Time
 }
 
 // stored is what JWKS#<hash> says.
@@ -60,19 +70,40 @@ type stored struct {
 	Tried   time.Time       `json:"tried"` // when somebody began to fetch
 }
 
+// held returns the issuer's keys if they are at hand, without waiting for anybody.
+func (rs *rings) held(t org.Trust) (jwt.Set, bool) {
+	h := rs.ring(t).held.Load()
+	if h == nil || !rs.now().Before(h.until) {
+		return jwt.Set{}, false
+	}
+	return h.set, true
+}
+
+// hold lets everybody have the set for as long as it needs no other look.
+func (r *ring) hold() {
+	h := &held{r.set, r.read.Add(ringRead)}
+	if old := r.said.Fetched.Add(ringFresh); old.Before(h.until) {
+		h.until = old
+	}
+	r.held.Store(h)
+}
+
 // keys returns the issuer's keys, fetched anew where they are old, or where
-// again says that they do not fit; but not within a minute of the last try.
-func (rs *rings) keys(ctx context.Context, t org.Trust, again bool) (jwt.Set, error) {
+// again says that they do not fit; but not within a minute of the last try. The
+// context is the time that issuers have, and must not end with the request: what
+// is fetched is for all who wait, and whoever hangs up must not spend the minute.
+func (rs *rings) keys(wait context.Context, t org.Trust, again bool) (jwt.Set, error) {
 	r := rs.ring(t)
 	select {
 	case <-r.turn:
-		defer func() { r.turn <- struct{}{} }()
-	case <-ctx.Done():
-		return jwt.Set{}, ctx.Err()
+		defer func() {
+			r.hold()
+			r.turn <- struct{}{}
+		}()
+	case <-wait.Done():
+		return jwt.Set{}, unfetched(ringWait)
 	}
-	// What is fetched is for all who wait, and fetched once a minute: whoever
-	// hangs up must not spend that.
-	ctx = context.WithoutCancel(ctx)
+	ctx := context.WithoutCancel(wait) // the table has its own patience
 	now := rs.now()
 	key := ringKey(t)
 	if r.read.IsZero() || now.Sub(r.read) >= ringRead {
@@ -81,15 +112,18 @@ func (rs *rings) keys(ctx context.Context, t org.Trust, again bool) (jwt.Set, er
 		}
 	}
 	if again || r.set.Len() == 0 || now.Sub(r.said.Fetched) >= ringFresh {
-		if err := rs.renew(ctx, r, key, t); err != nil {
+		if err := rs.renew(wait, r, key, t); err != nil {
 			return jwt.Set{}, err
 		}
 	}
 	if r.set.Len() == 0 || now.Sub(r.said.Fetched) >= ringStale {
-		return jwt.Set{}, busy(http.StatusServiceUnavailable, "keys", "The keys of the assertion's issuer cannot be fetched for now. Try again in a minute.",
-			max(time.Second, ringTried-now.Sub(r.said.Tried)), nil)
+		return jwt.Set{}, unfetched(ringTried - now.Sub(r.said.Tried))
 	}
 	return r.set, nil
+}
+
+func unfetched(retry time.Duration) *refusal {
+	return busy(http.StatusServiceUnavailable, "keys", "The keys of the assertion's issuer cannot be fetched for now. Wait as long as Retry-After says, then try again.", max(time.Second, retry), nil)
 }
 
 func ringName(t org.Trust) string {
@@ -147,7 +181,11 @@ func (rs *rings) load(ctx context.Context, r *ring, key table.Key) error {
 
 // renew fetches the keys, unless somebody tried within the minute. That fetching
 // fails is no error: the keys from before stay.
-func (rs *rings) renew(ctx context.Context, r *ring, key table.Key, t org.Trust) error {
+func (rs *rings) renew(wait context.Context, r *ring, key table.Key, t org.Trust) error {
+	if wait.Err() != nil {
+		return nil // no time is left, and none may be spent of others' minute
+	}
+	ctx := context.WithoutCancel(wait)
 	now := rs.now()
 	recent := func() bool {
 		// Where there are no keys yet, others' tries do not count: theirs is under way.
@@ -171,7 +209,7 @@ func (rs *rings) renew(ctx context.Context, r *ring, key table.Key, t org.Trust)
 		return err
 	}
 	r.attempt = now
-	doc, set, err := rs.get(ctx, t)
+	doc, set, err := rs.get(wait, t)
 	if err != nil {
 		rs.log.WarnContext(ctx, "an issuer's keys cannot be fetched", "item", key.Part, "error", err.Error())
 		return nil
@@ -209,8 +247,6 @@ func (rs *rings) save(ctx context.Context, r *ring, key table.Key, s stored) err
 // get fetches the keys from where the trust says, or where the issuer's
 // discovery document does (OpenID Connect Discovery §4).
 func (rs *rings) get(ctx context.Context, t org.Trust) ([]byte, jwt.Set, error) {
-	ctx, cancel := context.WithTimeout(ctx, ringWait)
-	defer cancel()
 	at := t.Keys
 	if at == "" {
 		b, err := rs.fetch.Get(ctx, strings.TrimSuffix(t.Issuer, "/")+"/.well-known/openid-configuration")

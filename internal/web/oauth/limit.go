@@ -43,6 +43,9 @@ type counter struct {
 	end time.Time // of the window
 }
 
+// add is the write that counts one more, and fails where there is no room.
+func (c counter) add() table.Write { return table.Add(c.key, 1, 0, c.max).Until(c.end) }
+
 func (h *Handler) counter(kind, what string, max int64, over time.Duration) counter {
 	m, now := h.marks.MAC(kind, what), h.Now()
 	return counter{
@@ -90,7 +93,7 @@ func (h *Handler) count(ctx context.Context, c counter) bool {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), countWait)
 	defer cancel()
-	_, err := h.Table.Commit(ctx, table.Add(c.key, 1, 0, c.max).Until(c.end))
+	_, err := h.Table.Commit(ctx, c.add())
 	if table.Conflicts(err) {
 		h.full.add(c, h.Now())
 		return false
@@ -112,11 +115,7 @@ func (h *Handler) failed(ctx context.Context, address string, no *refusal) *refu
 	return busy(http.StatusTooManyRequests, "tries", "Too many tries that failed. Wait a few minutes; a request that is right is answered meanwhile.", c.end.Sub(h.Now()), nil)
 }
 
-// granting counts a token that the client is about to get, or refuses it.
-func (h *Handler) granting(ctx context.Context, client identity.Client) error {
-	c := h.counter("grants", string(client), grantsOfClient, grantWindow)
-	if h.count(ctx, c) {
-		return nil
-	}
-	return busy(http.StatusTooManyRequests, "grants", "Too many tokens in one minute. A token is good for an hour: keep it.", c.end.Sub(h.Now()), nil)
+// grants counts the tokens that the client is granted.
+func (h *Handler) grants(client identity.Client) counter {
+	return h.counter("grants", string(client), grantsOfClient, grantWindow)
 }

@@ -3,6 +3,7 @@ package oauth
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"time"
 
 	"gatehouse/internal/jwt"
@@ -49,23 +50,43 @@ func (x *exchange) token() (map[string]any, error) {
 
 // grant looks into the proof, and mints a token if it convinces.
 func (x *exchange) grant(p proof, assertion jwt.Token) (string, time.Duration, error) {
-	cred, writes, err := x.convince(p, assertion)
+	cred, uses, err := x.convince(p, assertion)
 	if err != nil {
 		return "", 0, err
 	}
-	if err := x.h.granting(x.r.Context(), x.a.Client); err != nil {
-		return "", 0, err
+	// What is limited is counted in the token's own commit: what is refused counts
+	// nowhere, so a replayed assertion takes nothing from its client's rate.
+	rate := x.h.grants(x.a.Client)
+	limits := []limit{{rate, busy(http.StatusTooManyRequests, "grants", "Too many tokens in one minute. A token is good for an hour: keep it.", rate.end.Sub(x.h.Now()), nil)}}
+	if uses != nil {
+		limits = append([]limit{{*uses, unknown("replayed")}}, limits...)
+	}
+	var writes []table.Write
+	for _, l := range limits {
+		if x.h.full.has(l.counter) {
+			return "", 0, l.beyond // and a flood of them writes nothing
+		}
+		writes = append(writes, l.add())
 	}
 	token, life, err := x.h.Orgs.Grant(x.r.Context(), x.a, cred, writes...)
-	if table.Conflicts(err) {
-		return "", 0, unknown("replayed") // the one condition there is
+	for _, l := range limits {
+		if table.Conflicts(err, l.key) {
+			x.h.full.add(l.counter, x.h.Now())
+			return "", 0, l.beyond
+		}
 	}
 	return token, life, err
 }
 
-// convince returns the credential by which the client proved itself, and what is
-// to be written with the token.
-func (x *exchange) convince(p proof, assertion jwt.Token) (org.Credential, []table.Write, error) {
+// limit is a counter of tokens, and what is told beyond it.
+type limit struct {
+	counter
+	beyond *refusal
+}
+
+// convince returns the credential by which the client proved itself, and the
+// counter of the proof's uses where they are limited.
+func (x *exchange) convince(p proof, assertion jwt.Token) (org.Credential, *counter, error) {
 	if p.assertion != "" {
 		return x.assert(assertion)
 	}

@@ -331,8 +331,10 @@ func TestPages(t *testing.T) {
 	b.look("connection-refused-en")
 	b.submit("name", "Okta")
 	b.look("connection-added-en")
+	// A lifetime is chosen without a mouse.
+	b.do("lifetime", chromedp.SendKeys(chromedp.CSS(`form[action$="/secrets"] select`), "1"))
 	b.press(`form[action$="/secrets"] button`)
-	b.await(`document.querySelector("h1").innerText == "Your new client secret" && document.querySelector("dd code").innerText.startsWith("ghcs_")`)
+	b.await(`document.querySelector("h1").innerText == "Your new client secret" && document.querySelector("main").innerText.includes("22 Nov 2027") && document.querySelector("dd code").innerText.startsWith("ghcs_")`)
 	b.look("secret-en")
 	b.as("de", "dark", 360)
 	b.look("secret-en-narrow")

@@ -1,6 +1,7 @@
 package portal
 
 import (
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -108,14 +109,14 @@ func (p *portal) issueSecret(x *exchange) error {
 	if err != nil {
 		return err
 	}
-	creds, err := p.Orgs.Credentials(x.ctx(), x.org, c.ID)
+	life, err := x.lifetime(secretLives)
 	if err != nil {
 		return err
 	}
-	if p.list(creds, secretsOf(cl), org.MaxSecrets).Seen != x.seen() {
+	text, k, err := p.Orgs.IssueSecretAfter(x.ctx(), x.org, cl, x.seen(), life)
+	if errors.Is(err, org.ErrNewer) {
 		return x.redirect(x.connectionPath(c) + "?repeated#" + string(cl.ID))
 	}
-	text, k, err := p.Orgs.IssueSecret(x.ctx(), x.org, cl, org.SecretLife)
 	if err != nil {
 		return err
 	}
@@ -192,29 +193,23 @@ func (p *portal) addTrust(x *exchange) error {
 		v.Keys.Error = "trust.never-asked"
 	}
 	if v.Issuer.Error == "" && v.Subject.Error == "" && v.Keys.Error == "" {
-		creds, err := p.Orgs.Credentials(x.ctx(), x.org, c.ID)
-		if err != nil {
-			return err
+		_, err := p.Orgs.AddTrust(x.ctx(), x.org, cl, t)
+		if err == nil {
+			return x.redirect(x.connectionPath(c) + "?trusted#" + string(cl.ID))
 		}
-		if p.trusted(creds, cl, t) {
+		switch fault.Of(err).Code {
+		case org.TrustThere: // a form that is sent twice adds one
 			v.Issuer.Error = "trust.there"
-		} else {
-			_, err := p.Orgs.AddTrust(x.ctx(), x.org, cl, t)
-			if err == nil {
-				return x.redirect(x.connectionPath(c) + "?trusted#" + string(cl.ID))
-			}
-			switch fault.Of(err).Code {
-			case org.BadIssuer:
-				v.Issuer.Error = "trust.issuer-bad"
-			case org.BadSubject:
-				v.Subject.Error = "trust.subject-bad"
-			case org.BadAudience:
-				v.Audience.Error = "trust.audience-bad"
-			case org.BadKeys:
-				v.Keys.Error = "trust.keys-bad"
-			default:
-				return err
-			}
+		case org.BadIssuer:
+			v.Issuer.Error = "trust.issuer-bad"
+		case org.BadSubject:
+			v.Subject.Error = "trust.subject-bad"
+		case org.BadAudience:
+			v.Audience.Error = "trust.audience-bad"
+		case org.BadKeys:
+			v.Keys.Error = "trust.keys-bad"
+		default:
+			return err
 		}
 	}
 	for _, f := range []*field{&v.Issuer, &v.Subject, &v.Audience, &v.Keys} {
@@ -224,14 +219,4 @@ func (p *portal) addTrust(x *exchange) error {
 		}
 	}
 	return p.trustForm(x, c, cl, http.StatusUnprocessableEntity, view{Failed: true}, v)
-}
-
-// trusted reports whether the client has the trust already: a form that is sent
-// twice adds one.
-func (p *portal) trusted(creds []org.Credential, cl org.Client, t org.Trust) bool {
-	is := trustsOf(cl)
-	return slices.ContainsFunc(creds, func(k org.Credential) bool {
-		return is(k) && k.Good(p.Now()) && k.Trust.Issuer == t.Issuer && k.Trust.Subject == t.Subject && k.Trust.Keys == t.Keys &&
-			slices.EqualFunc(k.Trust.Audiences, t.Audiences, func(has, asked string) bool { return has == asked || has == strings.TrimSuffix(asked, "/.default") })
-	})
 }

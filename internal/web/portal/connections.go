@@ -31,9 +31,10 @@ type connectionView struct {
 	Tokens     credentialList
 	Clients    []clientView
 	EndedBadge badge
-	Add        field     // the name of a client to add
-	Until      time.Time // a secret that is issued now is good
+	Add        field // the name of a client to add
 	Coercions  []coercionRow
+
+	TokenLives, SecretLives lifetimes
 }
 
 // coercionRow is a way in which messages were bent, and how often.
@@ -173,7 +174,8 @@ func (p *portal) connectionPage(x *exchange, c org.Connection, status int, page 
 	}
 	v := connectionView{
 		Row: row, Means: dialectTexts[c.Dialect][1], Path: x.connectionPath(c), URL: p.URL + "/scim/v2", TokenURL: p.tokenURL(), Rate: p.Orgs.RateOf(c),
-		Tokens: p.list(creds, staticToken, org.MaxCredentials), EndedBadge: badge{Shape: "ring", Tone: "calm", Text: "client.ended-at"}, Until: p.Now().Add(org.SecretLife), Add: add,
+		Tokens: p.list(creds, staticToken, org.MaxCredentials), EndedBadge: badge{Shape: "ring", Tone: "calm", Text: "client.ended-at"}, Add: add,
+		TokenLives: tokenLives, SecretLives: secretLives,
 	}
 	v.Add.Name, v.Add.Label, v.Add.Hint, v.Add.Type, v.Add.Autocomplete = "name", "client.name", "client.name-hint", "text", "off"
 	if v.Clients, err = p.clients(x, c, creds); err != nil {

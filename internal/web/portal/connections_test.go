@@ -65,7 +65,7 @@ func TestConnections(t *testing.T) {
 	if strings.Contains(list.body, "<b>") || !strings.Contains(list.body, `href="`+page+`"`) || strings.Contains(list.text(), "By hand") {
 		t.Errorf("the list shows %s", list.body)
 	}
-	one := b.get(page).want(t, 200, here+"/scim/v2", "250 requests a second", "What directories usually send", "Valid", "Revoked", "Expired", "Not until revoked", "22 Nov 2027",
+	one := b.get(page).want(t, 200, here+"/scim/v2", "250 requests a second", "What directories usually send", "Valid", "Revoked", "Expired", "Not until revoked", "22 Nov 2027", "Expired 4 minutes ago Never 22 Nov 2026",
 		"“Replace” with a capital was read as “replace”. operationCase", "4,446 3 minutes ago just now",
 		"Something was read differently, by a rule of a newer version. ruleOfANewerVersion 1")
 	if strings.Contains(one.body, "ghsc_") || strings.Contains(one.body, "ghcs_") || strings.Contains(one.body, "<i>") {
@@ -96,5 +96,5 @@ func TestConnectionInGerman(t *testing.T) {
 	b := w.browser()
 	b.language = "de"
 	b.signIn(w.acme, "admin@acme-gmbh.example", password)
-	b.get(page).want(t, 200, "Was anders gelesen wurde", "250 Anfragen je Sekunde", "Gültig", "Widerrufen", "4.446 vor 3 Minuten gerade eben", "Der Text „True“ oder „False“ wurde als Ja oder Nein gelesen.")
+	b.get(page).want(t, 200, "Was anders gelesen wurde", "250 Anfragen je Sekunde", "Gültig", "Widerrufen", "Abgelaufen vor 4 Minuten Nie 22. November 2026", "4.446 vor 3 Minuten gerade eben", "Der Text „True“ oder „False“ wurde als Ja oder Nein gelesen.")
 }

@@ -1,6 +1,7 @@
 package portal
 
 import (
+	"errors"
 	"net/http"
 	"time"
 
@@ -20,7 +21,7 @@ type credentialRow struct {
 type credentialList struct {
 	Rows []credentialRow
 	// Seen is the newest one's id. A form that issues another says it, and does
-	// nothing where there is a newer one by then: a form that is sent twice, or a
+	// nothing where there is a newer one in the commit: a form that is sent twice, or a
 	// page that is loaded again, must not push a token out that is in use.
 	Seen identity.Credential
 	Good int             // how many are good
@@ -94,14 +95,14 @@ func (p *portal) issueToken(x *exchange) error {
 	if err != nil {
 		return err
 	}
-	creds, err := p.Orgs.Credentials(x.ctx(), x.org, c.ID)
+	life, err := x.lifetime(tokenLives)
 	if err != nil {
 		return err
 	}
-	if p.list(creds, staticToken, org.MaxCredentials).Seen != x.seen() {
+	text, k, err := p.Orgs.IssueAfter(x.ctx(), x.org, c.ID, x.seen(), life)
+	if errors.Is(err, org.ErrNewer) {
 		return x.redirect(x.connectionPath(c) + "?repeated")
 	}
-	text, k, err := p.Orgs.Issue(x.ctx(), x.org, c.ID, 0)
 	if err != nil {
 		return err
 	}

@@ -1,17 +1,21 @@
 package portal
 
 import (
+	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"gatehouse/internal/identity"
 	"gatehouse/internal/org"
+	"gatehouse/internal/table"
 )
 
 // keys is an admin at the page of a connection.
@@ -106,13 +110,13 @@ func TestTokens(t *testing.T) {
 		}
 		return n
 	}
-	k.page().want(t, 200, "No credentials", "It stays valid until you revoke it")
+	k.page().want(t, 200, "No credentials", "It is shown once.", "No fixed time: until you revoke it")
 	if a := k.b.post(k.page(), to, "seen", ""); a.StatusCode != 200 {
 		t.Fatalf("the first token = %d", a.StatusCode)
 	}
 	k.must(k.orgs.Revoke(t.Context(), k.acme, k.c.ID, k.all(1)[0].ID))
 	one := issue()
-	k.page().want(t, 200, "The token that is valid now stays valid")
+	k.page().want(t, 200, "The token that is valid now stays valid beside it")
 	two := issue()
 	if n := good(one, two); n != 2 {
 		t.Errorf("after a second token %d are good, want both", n)
@@ -134,6 +138,73 @@ func TestTokens(t *testing.T) {
 	if strings.Contains(page.body, string(newest.ID)+"/revoke") || !strings.Contains(page.body, string(k.all(4)[2].ID)+"/revoke") {
 		t.Error("the page offers to revoke what is revoked, or not what is good")
 	}
+}
+
+// crowd is a table that holds commits back until so many have come.
+type crowd struct {
+	table.Table
+	mu   sync.Mutex
+	left int
+	all  chan struct{}
+}
+
+func (c *crowd) Commit(ctx context.Context, writes ...table.Write) (table.Version, error) {
+	c.mu.Lock()
+	if c.left--; c.left == 0 {
+		close(c.all)
+	}
+	c.mu.Unlock()
+	<-c.all
+	return c.Table.Commit(ctx, writes...)
+}
+
+// atOnce sends the same form so often that each has read what was stored before
+// the first changes it.
+func (k *keys) atOnce(n int, page answer, to string, fields ...string) []answer {
+	config := k.config
+	config.Orgs = org.New(&crowd{Table: k.table, left: n, all: make(chan struct{})}, k.key, config.Now, 0)
+	k.serve(config)
+	answers := make([]answer, n)
+	var wait sync.WaitGroup
+	for i := range n {
+		b := *k.b
+		b.cookies = maps.Clone(k.b.cookies)
+		wait.Go(func() { answers[i] = b.post(page, to, fields...) })
+	}
+	wait.Wait()
+	config.Orgs = k.orgs
+	k.serve(config)
+	return answers
+}
+
+// Of equal forms that come at once, as by a double click, one has its effect.
+func TestEqualFormsAtOnce(t *testing.T) {
+	k := newKeys(t)
+	c := k.client("Entra ID")
+	tokens, secrets, trusts := k.path+"/tokens", k.path+"/clients/"+string(c.ID)+"/secrets", k.path+"/clients/"+string(c.ID)+"/trusts"
+	for round, of := range []struct{ to, repeated string }{
+		{tokens, "?repeated"}, {secrets, "?repeated#" + string(c.ID)}, {tokens, "?repeated"}, {secrets, "?repeated#" + string(c.ID)},
+	} {
+		page := k.page()
+		issued := 0
+		for _, a := range k.atOnce(12, page, of.to, "seen", seen(page, of.to)) {
+			if a.StatusCode == 200 && secretText.MatchString(a.body) {
+				issued++
+				continue
+			}
+			a.redirected(t, k.path+of.repeated)
+		}
+		if issued != 1 {
+			t.Errorf("of 12 equal forms at once %d issued something at %s, want one", issued, of.to)
+		}
+		k.all(round + 1)
+	}
+	for _, a := range k.atOnce(12, k.b.get(trusts), trusts, "issuer", "https://i.example", "subject", "s") {
+		if a.StatusCode != 303 {
+			a.want(t, 422, "trusts this issuer with the same subject and audience already")
+		}
+	}
+	k.all(5)
 }
 
 func TestClients(t *testing.T) {
@@ -382,7 +453,7 @@ func TestCredentialsInGerman(t *testing.T) {
 	k.page().want(t, 200, "Anmeldung des Verzeichnisses mit OAuth", "Token-URL", "Noch keine Clients", "Token ausstellen")
 	c := k.client("Entra ID")
 	at := k.path + "/clients/" + string(c.ID)
-	k.page().want(t, 200, "Vertrauten Aussteller hinzufügen", "gilt bis zum 21. November 2028")
+	k.page().want(t, 200, "Vertrauten Aussteller hinzufügen", "Gültigkeit 90 Tage, bis zum 20. Februar 2027 1 Jahr, bis zum 22. November 2027 2 Jahre, bis zum 21. November 2028 3 Jahre, bis zum 21. November 2029 Geheimnis ausstellen")
 	k.b.post(k.page(), at+"/secrets", "seen", "").want(t, 200, "Ihr neues Clientgeheimnis", "Client-ID "+string(c.ID), "21. November 2028")
 	k.b.post(k.page(), k.path+"/tokens", "seen", "").want(t, 200, "Ihr neuer Token", "Das wird nur jetzt gezeigt.")
 	k.b.post(k.b.get(at+"/trusts").want(t, 200, "vertrauen", "Zielgruppe"), at+"/trusts", "issuer", "x", "subject", "s").want(t, 422, "Der Aussteller ist eine https-Adresse")

@@ -45,7 +45,8 @@ func (p *portal) specimens(x *exchange) error {
 			}},
 			{At: now.Add(-49 * time.Hour), Text: "event.joined", Actor: "actor.connection", With: []any{"Entra ID"}},
 		},
-		ID: id,
+		ID:    id,
+		Lives: secretLives,
 	}})
 }
 
@@ -56,4 +57,5 @@ type specimensView struct {
 	Pager    pager
 	Timeline []entry
 	ID       identity.User
+	Lives    lifetimes
 }

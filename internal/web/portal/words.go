@@ -140,6 +140,7 @@ func (w words) funcs(files map[string]file) template.FuncMap {
 		"entries":    func(v view, entries []entry) entriesView { return entriesView{v.Now, entries} },
 		"proofs":     func(v view, path string, l credentialList) proofsView { return proofsView{v.Now, v.CSRF, path, l.Rows} },
 		"revocation": func(csrf, path string, id identity.Credential) revocationView { return revocationView{csrf, path, id} },
+		"lifetimes":  func(v view, of lifetimes, id string) lifetimesView { return of.view(v.Now, id) },
 		"part":       func(v view, data any) view { v.Data = data; return v },
 	}
 }

@@ -36,6 +36,8 @@ import (
 type world struct {
 	t         testing.TB
 	handler   http.Handler
+	config    Config // of the handler
+	key       secret.Key
 	now       time.Time
 	table     *memory.Table
 	orgs      *org.Store
@@ -59,15 +61,15 @@ func newWorld(t testing.TB, change ...func(*Config)) *world {
 	clock := func() time.Time { return w.now }
 	w.table = memory.New(table.Subscription{Name: "feed", Wants: func(table.Key) bool { return true }})
 	w.table.Now = clock
-	key := secret.Mint()
+	w.key = secret.Mint()
 	logger := slog.New(slog.NewJSONHandler(&locked{w: w.log}, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	w.orgs = org.New(w.table, key, clock, 0)
+	w.orgs = org.New(w.table, w.key, clock, 0)
 	w.provision = provision.New(w.table, clock)
 	w.courier = courier.New(courier.Config{
 		Table: w.table, Orgs: w.orgs, Sender: w.inbox, Now: clock, Log: logger,
-		Links: courier.Links{Key: key, URL: here}, From: mail.Address{Addr: "gate@gate.example"},
+		Links: courier.Links{Key: w.key, URL: here}, From: mail.Address{Addr: "gate@gate.example"},
 	})
-	w.accounts = account.New(account.Config{Table: w.table, Orgs: w.orgs, Courier: w.courier, Provision: w.provision, Key: key, Now: clock})
+	w.accounts = account.New(account.Config{Table: w.table, Orgs: w.orgs, Courier: w.courier, Provision: w.provision, Key: w.key, Now: clock})
 	c := Config{
 		URL: here, Table: w.table, Orgs: w.orgs, Account: w.accounts, Courier: w.courier, Askable: egress.Check, Inbox: w.inbox, Specimens: true,
 		Now: clock, Logger: logger,
@@ -75,12 +77,17 @@ func newWorld(t testing.TB, change ...func(*Config)) *world {
 	for _, f := range change {
 		f(&c)
 	}
-	h, err := New(c)
-	w.must(err)
-	w.handler = h
+	w.serve(c)
 	w.acme = w.org("Acme GmbH")
 	w.okta = w.directory(w.acme, "Okta")
 	return w
+}
+
+func (w *world) serve(c Config) {
+	w.t.Helper()
+	h, err := New(c)
+	w.must(err)
+	w.handler, w.config = h, c
 }
 
 // locked lets several goroutines log.

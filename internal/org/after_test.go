@@ -1,0 +1,162 @@
+package org_test
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+
+	"gatehouse/internal/fault"
+	"gatehouse/internal/identity"
+	"gatehouse/internal/org"
+)
+
+// issuer issues credentials of one sort.
+type issuer struct {
+	name  string
+	limit int // so many are good at once
+	issue func() (string, org.Credential, error)
+	after func(*org.Store, identity.Credential) (string, org.Credential, error)
+	good  func(string) bool
+}
+
+// issuers are those of a connection's tokens and of its client's secrets.
+func (w *world) issuers(o *org.Org, c org.Connection, client org.Client) []issuer {
+	ctx := w.t.Context()
+	return []issuer{
+		{
+			name: "token", limit: org.MaxCredentials, good: w.good,
+			issue: func() (string, org.Credential, error) { return w.orgs.Issue(ctx, o, c.ID, 0) },
+			after: func(s *org.Store, newest identity.Credential) (string, org.Credential, error) {
+				return s.IssueAfter(ctx, o, c.ID, newest, 0)
+			},
+		},
+		{
+			name: "secret", limit: org.MaxSecrets, good: func(text string) bool { return w.proves(client, text) },
+			issue: func() (string, org.Credential, error) { return w.orgs.IssueSecret(ctx, o, client, 0) },
+			after: func(s *org.Store, newest identity.Credential) (string, org.Credential, error) {
+				return s.IssueSecretAfter(ctx, o, client, newest, 0)
+			},
+		},
+	}
+}
+
+// Of many that were shown the same list one issues, whatever happens beside: the
+// others' tokens and secrets of another sort, uses, and ends.
+func TestOfManyThatSawTheSameOneIssues(t *testing.T) {
+	for sort := range 2 {
+		w := newWorld(t)
+		o, c := w.connection()
+		client, other := w.client(o, c.ID), w.client(o, c.ID)
+		all := w.issuers(o, c, client)
+		i, beside := all[sort], all[1-sort]
+		var newest, before identity.Credential
+		for round := range 8 {
+			var mu sync.Mutex
+			var won []org.Credential
+			var wait sync.WaitGroup
+			for range 16 {
+				wait.Go(func() {
+					text, cred, err := i.after(w.orgs, newest)
+					if err != nil {
+						if !errors.Is(err, org.ErrNewer) || !fault.Is(err, fault.Conflict) {
+							t.Errorf("a %s beside others: %v, want ErrNewer", i.name, err)
+						}
+						return
+					}
+					if !i.good(text) {
+						t.Errorf("the %s that was issued is not good", i.name)
+					}
+					mu.Lock()
+					defer mu.Unlock()
+					won = append(won, cred)
+				})
+			}
+			wait.Go(func() { w.secret(o, other, 0) })
+			wait.Go(func() {
+				if _, _, err := beside.issue(); err != nil {
+					t.Errorf("a %s beside others: %v", beside.name, err)
+				}
+			})
+			if before != "" {
+				wait.Go(func() {
+					if err := w.orgs.Revoke(t.Context(), o, c.ID, before); err != nil {
+						t.Errorf("Revoke beside others: %v", err)
+					}
+				})
+			}
+			wait.Wait()
+			if len(won) != 1 {
+				t.Fatalf("in round %d, of 16 that saw the same, %d issued a %s, want one", round, len(won), i.name)
+			}
+			before, newest = newest, won[0].ID
+		}
+	}
+}
+
+// What was committed after the list was read is seen in the commit.
+func TestIssuingAfterWhatWasShown(t *testing.T) {
+	w := newWorld(t)
+	o, c := w.connection()
+	client := w.client(o, c.ID)
+	for _, i := range w.issuers(o, c, client) {
+		between := 0
+		beside := org.New(&meanwhile{Table: w.mem, do: func() { i.issue(); between++ }}, w.key, w.now, 0)
+		if text, _, err := i.after(beside, ""); !errors.Is(err, org.ErrNewer) || text != "" || between != 1 {
+			t.Errorf("a first %s while another is issued: %q, %v; want ErrNewer", i.name, text, err)
+		}
+		if _, _, err := i.after(w.orgs, ""); !errors.Is(err, org.ErrNewer) {
+			t.Errorf("a %s after none where there is one: %v, want ErrNewer", i.name, err)
+		}
+		all, err := w.orgs.Credentials(t.Context(), o, c.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		last := all[len(all)-1].ID
+		// The end of what was shown is no newer one.
+		if err := w.orgs.Revoke(t.Context(), o, c.ID, last); err != nil {
+			t.Fatal(err)
+		}
+		_, newest, err := i.after(w.orgs, last)
+		if err != nil {
+			t.Errorf("a %s after the newest, which has ended: %v", i.name, err)
+		}
+		for _, not := range []identity.Credential{"", last, identity.MintCredential(), "#"} {
+			if _, _, err := i.after(w.orgs, not); !errors.Is(err, org.ErrNewer) {
+				t.Errorf("a %s after %q, which is not the newest: %v, want ErrNewer", i.name, not, err)
+			}
+		}
+		if _, _, err := i.after(w.orgs, newest.ID); err != nil {
+			t.Errorf("a %s after the newest: %v", i.name, err)
+		}
+	}
+}
+
+// Of many that add the same trust one does.
+func TestTheSameTrustAtOnce(t *testing.T) {
+	w := newWorld(t)
+	o, c := w.connection()
+	client := w.client(o, c.ID)
+	for round := range 3 {
+		var mu sync.Mutex
+		added := 0
+		var wait sync.WaitGroup
+		for range 12 {
+			wait.Go(func() {
+				_, err := w.orgs.AddTrust(t.Context(), o, client, org.Trust{Issuer: "https://i.example", Subject: fmt.Sprint(round), Audiences: []string{"a"}})
+				if err != nil && !fault.Coded(err, org.TrustThere) {
+					t.Errorf("AddTrust beside others: %v", err)
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				if err == nil {
+					added++
+				}
+			})
+		}
+		wait.Wait()
+		if added != 1 {
+			t.Errorf("of 12 that add the same trust %d did, want one", added)
+		}
+	}
+}
