@@ -51,7 +51,7 @@ const countWait = 2 * time.Second
 // counts are what a process has counted and not written yet.
 type counts struct {
 	mu sync.Mutex
-	m  map[identity.Connection]*tally
+	m  map[whose]*tally
 }
 
 type tally struct {
@@ -87,13 +87,13 @@ func (s *Store) CountCoercions(a Access, rules iter.Seq2[string, int]) {
 	now := s.now().UTC().Truncate(time.Second)
 	s.counts.mu.Lock()
 	defer s.counts.mu.Unlock()
-	t := s.counts.m[a.Connection.ID]
+	t := s.counts.m[a.whose()]
 	if t == nil {
 		if s.counts.m == nil || len(s.counts.m) >= maxCached {
-			s.counts.m = make(map[identity.Connection]*tally)
+			s.counts.m = make(map[whose]*tally)
 		}
 		t = &tally{org: a.Org}
-		s.counts.m[a.Connection.ID] = t
+		s.counts.m[a.whose()] = t
 	}
 	t.waiting++
 	for rule, n := range rules {
@@ -139,7 +139,7 @@ func (s *Store) WriteCoercionsFrozen(ctx context.Context) error {
 
 // counted is what a process counted of one connection and writes now.
 type counted struct {
-	id       identity.Connection
+	whose
 	org      *Org
 	rules    map[string]Coercion
 	messages int
@@ -173,7 +173,7 @@ func (s *Store) writeCounted(ctx context.Context, due func(*tally, time.Time) bo
 	defer cancel()
 	var errs []error
 	for _, d := range list {
-		if err := s.writeCoercions(ctx, d.org, d.id, d.rules); err != nil {
+		if err := s.writeCoercions(ctx, d.org, d.connection, d.rules); err != nil {
 			errs = append(errs, err)
 			s.keep(d, now)
 		}
@@ -185,13 +185,13 @@ func (s *Store) writeCounted(ctx context.Context, due func(*tally, time.Time) bo
 func (s *Store) keep(d counted, now time.Time) {
 	s.counts.mu.Lock()
 	defer s.counts.mu.Unlock()
-	t := s.counts.m[d.id]
+	t := s.counts.m[d.whose]
 	if t == nil {
 		if len(s.counts.m) >= maxCached {
 			return
 		}
 		t = &tally{org: d.org, written: now, run: d.messages}
-		s.counts.m[d.id] = t
+		s.counts.m[d.whose] = t
 	}
 	for _, c := range d.rules {
 		t.add(c)
@@ -268,7 +268,7 @@ func (s *Store) Coercions(ctx context.Context, o *Org, id identity.Connection) (
 	}
 	s.counts.mu.Lock()
 	defer s.counts.mu.Unlock()
-	if t := s.counts.m[id]; t != nil && t.org.ID == o.ID {
+	if t := s.counts.m[whose{o.ID, id}]; t != nil {
 		list = together(list, t.rules)
 	}
 	return list, nil

@@ -43,19 +43,28 @@ type meter struct {
 	free   time.Time     // until when nothing is counted, since it cannot be
 }
 
+// whose is a connection among those of all organizations: an id of its own is
+// unique in its organization only.
+type whose struct {
+	org        identity.Org
+	connection identity.Connection
+}
+
+func (a Access) whose() whose { return whose{a.Org.ID, a.Connection.ID} }
+
 // meters are those of a process, for as many connections as it serves.
 type meters struct {
 	mu sync.Mutex
-	m  map[identity.Connection]*meter
+	m  map[whose]*meter
 }
 
 // of returns the connection's meter. Beyond maxCached all are forgotten, which
 // forgives each connection less than one chunk.
-func (ms *meters) of(id identity.Connection) *meter {
+func (ms *meters) of(id whose) *meter {
 	m := ms.m[id]
 	if m == nil {
 		if ms.m == nil || len(ms.m) >= maxCached {
-			ms.m = make(map[identity.Connection]*meter)
+			ms.m = make(map[whose]*meter)
 		}
 		m = &meter{}
 		ms.m[id] = m
@@ -97,7 +106,7 @@ func (s *Store) Take(ctx context.Context, a Access, n int) error {
 	end := window.Add(rateWindow)
 
 	s.meters.mu.Lock()
-	m := s.meters.of(a.Connection.ID)
+	m := s.meters.of(a.whose())
 	// Those that come while another one counts are served too, up to one more
 	// chunk; the others wait for it.
 	for m.paying != nil && m.owed >= 2*rateChunk && !now.Before(m.over) {

@@ -3,6 +3,7 @@ package org_test
 import (
 	"context"
 	"errors"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -354,4 +355,26 @@ func TestRateForgetsNothingWhenCancelled(t *testing.T) {
 	if n := serve(t, s, a, 1000); n > 250-124+25 {
 		t.Errorf("after 124 requests whose count was cancelled, %d more are taken", n)
 	}
+}
+
+// Two organizations may have connections of one id: neither's requests count
+// for the other, nor does how they are bent.
+func TestOfTwoOrganizationsWithOneIDEachIsItsOwn(t *testing.T) {
+	w := newWorld(t)
+	w.orgs.Rate = 25
+	a, b := w.access(), w.access()
+	b.Connection.ID = a.Connection.ID
+	if n := serve(t, w.orgs, a, 1000); n >= 1000 {
+		t.Fatalf("%d of 1000 requests are taken, want the rate to be reached", n)
+	}
+	if n := serve(t, w.orgs, b, 250); n != 250 {
+		t.Errorf("when another organization has reached its rate, %d of 250 requests are taken, want all", n)
+	}
+	w.orgs.CountCoercions(a, maps.All(map[string]int{"upserted": 1}))
+	w.orgs.CountCoercions(b, maps.All(map[string]int{"upserted": 2}))
+	if err := w.orgs.WriteCoercions(t.Context(), true); err != nil {
+		t.Fatal(err)
+	}
+	w.wantCoercions(w.orgs, a, map[string]int64{"upserted": 1})
+	w.wantCoercions(w.orgs, b, map[string]int64{"upserted": 2})
 }
