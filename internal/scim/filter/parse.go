@@ -49,6 +49,8 @@ func (p *parser) refuse(format string, args ...any) error {
 	return fault.New(fault.Invalid, p.code, format, args...)
 }
 
+const tooDeep = "groups may stand at most 16 deep" // MaxDepth
+
 // fail says what is wrong at the current place, and what stands there.
 func (p *parser) fail(why string) error {
 	if p.at >= len(p.s) {
@@ -177,7 +179,7 @@ func (p *parser) term(depth int, inside bool) (Expr, error) {
 
 func (p *parser) group(depth int, inside bool) (Expr, error) {
 	if depth++; depth > MaxDepth {
-		return nil, p.fail("groups may stand at most 16 deep")
+		return nil, p.fail(tooDeep)
 	}
 	p.at++
 	e, err := p.or(depth, inside)
@@ -240,7 +242,7 @@ func (p *parser) element(path string, depth int) (Expr, error) {
 
 func (p *parser) brackets(depth int) (Expr, error) {
 	if depth++; depth > MaxDepth {
-		return nil, p.fail("groups may stand at most 16 deep")
+		return nil, p.fail(tooDeep)
 	}
 	p.at++
 	e, err := p.or(depth, true)

@@ -133,9 +133,6 @@ func (c *call) eachUser(l *listing, t *listed, groups bool, do func(*roster.User
 // namesUser returns the name if the filter is `userName eq` and nothing else,
 // with which every directory begins whatever it does to a user.
 func namesUser(b *filter.Bound) (name string, only bool) {
-	if b == nil {
-		return "", false
-	}
 	eq := b.Equalities()
 	if len(eq) != 1 || eq[0].Path != "userName" || !b.Exact() {
 		return "", false
@@ -195,8 +192,8 @@ func (c *call) userCandidates(ctx context.Context, b *filter.Bound) (ids []ident
 	return nil, false, nil
 }
 
-// eachGroup is eachUser for groups. They come
-// with members only where the query looks at members.
+// eachGroup is eachUser for groups. They come with members only where the query
+// looks at members.
 func (c *call) eachGroup(l *listing, t *listed, do func(*roster.Group, value.Value) error) error {
 	ctx := c.r.Context()
 	groups, err := c.groupsFor(ctx, l, t)
@@ -214,7 +211,7 @@ func (c *call) eachGroup(l *listing, t *listed, do func(*roster.Group, value.Val
 			members, err = c.named(ctx, g, t.filter)
 		default:
 			if looked += g.Count; looked > c.h.maxMembers {
-				return fault.New(fault.Invalid, fault.TooMany, "The query would have to look at more than %d members. Filter with eq on members.value.", c.h.maxMembers)
+				return fault.New(fault.Invalid, fault.TooMany, "The query would have to look at more than %d members. Filter with eq alone, on members.value or on what is not about members.", c.h.maxMembers)
 			}
 			members, err = c.membersOf(ctx, g)
 		}

@@ -174,20 +174,23 @@ func searchParameters(body value.Value, m schema.Mode, report *schema.Report) (p
 	case !named:
 		return p, fault.New(fault.Invalid, fault.InvalidSyntax, "`schemas` does not name %s.", searchURN)
 	}
-	for name, to := range map[string]*[]string{"attributes": &p.attributes, "excludedAttributes": &p.excluded} {
-		v := body.Get(name)
+	for _, f := range []struct {
+		name string
+		to   *[]string
+	}{{"attributes", &p.attributes}, {"excludedAttributes", &p.excluded}} {
+		v := body.Get(f.name)
 		if compat && v.Kind() == value.String { // as it stands in a URL
 			report.Add(schema.SingleForMany)
 			v = value.Arr(v)
 		}
 		if !v.IsNothing() && v.Kind() != value.Array {
-			return p, fault.New(fault.Invalid, fault.InvalidValue, "`%s` must be an array of names.", name)
+			return p, fault.New(fault.Invalid, fault.InvalidValue, "`%s` must be an array of names.", f.name)
 		}
 		for _, e := range v.Elements() {
 			if e.Kind() != value.String {
-				return p, fault.New(fault.Invalid, fault.InvalidValue, "`%s` must be an array of names.", name)
+				return p, fault.New(fault.Invalid, fault.InvalidValue, "`%s` must be an array of names.", f.name)
 			}
-			*to = append(*to, e.Text())
+			*f.to = append(*f.to, e.Text())
 		}
 	}
 	for _, f := range []struct {
