@@ -192,13 +192,15 @@ func (d Directory) changeGroup(ctx context.Context, id string, match Match, edit
 		// A whole list that others keep getting ahead of is locked in.
 		begun := false
 		if n.size() > perCommit || n.whole && match == nil && lost >= patient {
-			begun, err = d.journalGroup(ctx, &c, match != nil || n.looked)
+			var e identity.Event
+			e, err = d.journalGroup(ctx, &c, match != nil || n.looked)
+			if begun = e != ""; err == nil {
+				g, err = d.Roster.Group(ctx, own)
+				g.Newer = !g.LeftBy(e)
+				return g, true, err
+			}
 		} else {
 			g, err = d.commitGroup(ctx, &c, match != nil || n.tied())
-		}
-		if err == nil && begun {
-			g, err = d.Roster.Group(ctx, own)
-			return g, true, err
 		}
 		if err == nil {
 			return g, true, nil
@@ -289,9 +291,9 @@ func (d Directory) editing(ctx context.Context, c *groupChange, edit func(roster
 	return err
 }
 
-// journalGroup begins a change by a journal, and carries it out. Begun tells
-// whether it got as far.
-func (d Directory) journalGroup(ctx context.Context, c *groupChange, guarded bool) (begun bool, err error) {
+// journalGroup begins a change by a journal, and carries it out. The event is
+// which it will be; none: it was not begun.
+func (d Directory) journalGroup(ctx context.Context, c *groupChange, guarded bool) (identity.Event, error) {
 	kind, next, entries := audit.GroupMembers, c.group, edits(c.add, c.remove)
 	if c.edited {
 		kind, next = audit.GroupChanged, c.next
@@ -301,7 +303,7 @@ func (d Directory) journalGroup(ctx context.Context, c *groupChange, guarded boo
 	}
 	j, writes, err := d.newJournal(c.group, kind, entries, c.whole, c.changes)
 	if err != nil {
-		return false, err
+		return "", err
 	}
 	if guarded {
 		writes = d.unmoved(c.group, writes)
@@ -310,9 +312,9 @@ func (d Directory) journalGroup(ctx context.Context, c *groupChange, guarded boo
 	v, err := d.s.table.Commit(ctx, append(append(writes, c.writes...), table.Replace(c.group.Item, next.Encode()))...)
 	if err != nil {
 		d.s.unanswered(ctx, d.Roster, c.group.ID, j, err)
-		return false, err
+		return "", err
 	}
-	return true, d.carryOn(ctx, c.group.ID, j, v)
+	return j.Event, d.carryOn(ctx, c.group.ID, j, v)
 }
 
 // commitGroup writes a change of a group with its event; guarded, it depends on

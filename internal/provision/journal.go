@@ -259,7 +259,7 @@ func (s *Service) finish(ctx context.Context, r roster.Roster, g identity.Group)
 		if j, err = s.openJournal(ctx, r, g, true); err != nil || j == nil {
 			return err
 		}
-		j.hold(holder, now)
+		j.hold(holder, s.now())
 		if err = s.keep(ctx, j); err == nil {
 			err = s.carry(ctx, r, g, j)
 		}
@@ -335,7 +335,7 @@ func (s *Service) steps(ctx context.Context, r roster.Roster, g identity.Group, 
 		// Nobody else changes the members now, so what is left to do is what
 		// differs.
 		var err error
-		if work, err = s.differing(ctx, r, g, j.entries); err != nil {
+		if work, err = s.differing(ctx, r, g, j); err != nil {
 			return err
 		}
 	}
@@ -349,10 +349,12 @@ func (s *Service) steps(ctx context.Context, r roster.Roster, g identity.Group, 
 	return nil
 }
 
-// differing compares a whole list with who the members are.
-func (s *Service) differing(ctx context.Context, r roster.Roster, g identity.Group, list []memberEdit) ([]memberEdit, error) {
-	missing := make(map[roster.Member]bool, len(list))
-	for _, e := range list {
+// differing compares a whole list with who the members are. It keeps the journal
+// while it reads them, which takes its time: else the next one would begin to
+// read, and so on.
+func (s *Service) differing(ctx context.Context, r roster.Roster, g identity.Group, j *journal) ([]memberEdit, error) {
+	missing := make(map[roster.Member]bool, len(j.entries))
+	for _, e := range j.entries {
 		missing[e.Member] = true
 	}
 	var out []memberEdit
@@ -360,13 +362,19 @@ func (s *Service) differing(ctx context.Context, r roster.Roster, g identity.Gro
 		if err != nil {
 			return nil, err
 		}
+		if now := s.now(); now.Add(lease/2).UnixMilli() > j.Until {
+			j.hold(j.Holder, now)
+			if err := s.keep(ctx, j); err != nil {
+				return nil, err
+			}
+		}
 		if missing[m] {
 			delete(missing, m)
 		} else {
 			out = append(out, memberEdit{m, true})
 		}
 	}
-	for _, e := range list {
+	for _, e := range j.entries {
 		if missing[e.Member] {
 			out = append(out, e)
 		}

@@ -23,6 +23,7 @@ type Group struct {
 
 	Count    int          // members; where the headers were read
 	Headers  []table.Item // of those shards of members that exist, by shard
+	Newer    bool         // of who changed it: others have changed it since
 	Modified time.Time    // the later of the group's own change and its members'
 
 	Item   table.Item
@@ -110,6 +111,17 @@ func (g Group) Listing(headers []table.Item) Group {
 // Busy reports whether a change of many members was being carried out in the
 // group when it was read: nothing else changes it until that is done.
 func (g *Group) Busy() bool { return g.Journal != "" || g.locked }
+
+// LeftBy reports whether the group is as the end of the journal with the event
+// left it: that commit writes the group and all its headers.
+func (g *Group) LeftBy(e identity.Event) bool {
+	for _, it := range g.Headers {
+		if it.Version != g.Item.Version {
+			return false
+		}
+	}
+	return g.LastEvent == e
+}
 
 // Tag names the state of the group and of its members: it changes with either.
 func (g *Group) Tag() string {

@@ -205,7 +205,7 @@ func (c *call) patchGroup(id string) error {
 		}
 		return c.sendGroup(http.StatusOK, &g, p)
 	}
-	if match != nil {
+	if match != nil && !g.Newer {
 		// The client knew the state that it changed, so it knows the one that the
 		// tag is of. Another's tag would let it overwrite what it never saw.
 		c.w.Header().Set("ETag", etag(g.Tag()))
