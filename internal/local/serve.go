@@ -270,11 +270,16 @@ func loopback(host string) bool {
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
+// gather is how long the feed's consumer waits for more events to work on: it
+// makes one commit of all of them, which would else stand before the commits of
+// who makes one request after the other.
+const gather = 10 * time.Millisecond
+
 // work pushes the feed and calls the sweep until the context ends; wait returns
 // once they have stopped.
 func (h *home) work(ctx context.Context) (wait func(), err error) {
 	p, err := pump.New(h.table, h.table, pump.Options{Logger: h.log},
-		pump.Route{Name: app.FeedName, To: h.app.Feed()},
+		pump.Route{Name: app.FeedName, To: h.app.Feed(), Gather: gather},
 		pump.Route{Name: app.WelcomeName, To: h.app.Courier})
 	if err != nil {
 		return nil, err
