@@ -171,6 +171,35 @@ var questions = []dialectRow{
 	{"a single member in PATCH", "PATCH /Groups/TEAM", `{"op":"add","path":"members","value":{"value":"CY"}}`, nil, outcomes{
 		"compat": {"204", "", "TEAM members: ANA BO CY"},
 	}},
+	{"members by a URN in PUT", "PUT /Groups/TEAM", `{"schemas":["` + groupURN + `"],"displayName":"Team one","` + groupURN + `:members":[{"value":"CY"}]}`, nil, outcomes{
+		"compat":  {"200", "pathName=1", "TEAM members: CY"},
+		"strict":  {"200", "unknownSchema=1", "TEAM members: "},
+		"interop": {"400 invalidSyntax", "", "TEAM members: ANA BO"},
+	}},
+	{"members by a URN of SCIM 1.x in PUT", "PUT /Groups/TEAM", `{"schemas":["` + groupURN + `"],"displayName":"Team one","` + oldCore + `:members":[{"value":"CY"}]}`, nil, outcomes{
+		"compat": {"200", "oldSchema=1 pathName=1", "TEAM members: CY"},
+		"strict": {"400 invalidSyntax", "", "TEAM members: ANA BO"},
+	}},
+	{"members under the core schema's URN in PUT", "PUT /Groups/TEAM", `{"schemas":["` + groupURN + `"],"` + groupURN + `":{"displayName":"Team one","members":[{"value":"CY"}]}}`, nil, outcomes{
+		"compat":  {"200", "pathName=1", "TEAM members: CY"},
+		"strict":  {"400 invalidValue", "unknownSchema=1", "TEAM members: ANA BO"},
+		"interop": {"400 invalidSyntax", "", "TEAM members: ANA BO"},
+	}},
+	{"members under the core schema's URN in POST", "POST /Groups", `{"schemas":["` + groupURN + `"],"displayName":"New","` + groupURN + `":{"members":[{"value":"CY"}]}}`, nil, outcomes{
+		"compat":  {"201 members", "pathName=1", ""},
+		"strict":  {"201", "unknownSchema=1", ""},
+		"interop": {"400 invalidSyntax", "", ""},
+	}},
+	{"members given twice", "PUT /Groups/TEAM", `{"schemas":["` + groupURN + `"],"displayName":"Team one","members":[{"value":"CY"}],"` + groupURN + `:members":[{"value":"ANA"}]}`, nil, outcomes{
+		"compat":  {"400 invalidSyntax", "pathName=1", "TEAM members: ANA BO"},
+		"strict":  {"200", "unknownSchema=1", "TEAM members: CY"},
+		"interop": {"400 invalidSyntax", "", "TEAM members: ANA BO"},
+	}},
+	{"members given once, and as nothing", "PUT /Groups/TEAM", `{"schemas":["` + groupURN + `"],"displayName":"Team one","members":null,"` + groupURN + `:members":[{"value":"CY"}],"` + groupURN + `":{"members":[]}}`, nil, outcomes{
+		"compat":  {"200", "pathName=2", "TEAM members: CY"},
+		"strict":  {"200", "unknownSchema=2", "TEAM members: "},
+		"interop": {"400 invalidSyntax", "", "TEAM members: ANA BO"},
+	}},
 	{"replace whole complex", "PATCH /Users/ANA", `{"op":"replace","path":"name","value":{"givenName":"Anita"}}`, nil, outcomes{
 		"compat":  {"200", "", `ANA name: {"familyName":"Ruiz","givenName":"Anita"}`},
 		"interop": {"200", "", `ANA name: {"givenName":"Anita"}`},
