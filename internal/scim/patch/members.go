@@ -48,7 +48,7 @@ func (r Request) SplitMembers(m schema.Mode) (rest Request, ops []MemberOp, err 
 	for i, op := range r.ops {
 		op.at = place{i, len(r.ops)}
 		if op.whole {
-			op.value, ops, err = splitValue(op, ops, m, &rest.report)
+			op.value, ops, err = splitValue(op, ops, m, &rest.report, true)
 			if err != nil {
 				return Request{}, nil, op.at.tell(err)
 			}
@@ -73,10 +73,29 @@ func (r Request) SplitMembers(m schema.Mode) (rest Request, ops []MemberOp, err 
 	return rest, ops, nil
 }
 
-// splitValue takes the members out of the value of an operation without a path.
-func splitValue(op operation, ops []MemberOp, m schema.Mode, report *schema.Report) (value.Value, []MemberOp, error) {
+// splitValue takes the members out of the value of an operation without a path:
+// in Compat also out of an object under the core schema's URN, once (outermost),
+// as Apply reads it. Where something else is left in there, Apply counts it.
+func splitValue(op operation, ops []MemberOp, m schema.Mode, report *schema.Report, outermost bool) (value.Value, []MemberOp, error) {
 	left := make([]value.Member, 0, len(op.value.Members()))
 	for _, mem := range op.value.Members() {
+		var bent schema.Report
+		if outermost && m == schema.Compat && mem.Value.Kind() == value.Object && schema.Group.IsOwn(mem.Name, m, &bent) {
+			had := len(mem.Value.Members())
+			inner := op
+			inner.value = mem.Value
+			var err error
+			if mem.Value, ops, err = splitValue(inner, ops, m, report, false); err != nil {
+				return op.value, ops, err
+			}
+			if had > 0 && len(mem.Value.Members()) == 0 {
+				bent.Add(schema.PathName)
+				report.Merge(bent)
+				continue
+			}
+			left = append(left, mem)
+			continue
+		}
 		path := filter.Path{Attr: mem.Name}
 		ref, ok := atMembers(mem.Name, m, report)
 		if !ok && m == schema.Compat {

@@ -110,6 +110,12 @@ func TestSplitMembers(t *testing.T) {
 		{compat, `{"op":"replace","path":"members[value eq \"a\"]","value":""}`, "choose[a]()", false},
 		{inter, `{"op":"replace","path":"members[value eq \"a\"]","value":{"value":"b"}}`, "400 invalidPath", false},
 		{compat, `{"op":"replace","value":{"members[value eq \"a\"]":{"value":"b"},"displayName":"N"}}`, "choose[a](b)", true},
+		{compat, `{"op":"add","value":{"` + schema.GroupURN + `":{"members":[{"value":"a"}]}}}`, "add(a)", false},
+		{compat, `{"op":"add","value":{"URN:scim:schemas:core:1.0":{"members[value eq \"a\"]":{"value":"a"}}}}`, "choose[a](a)", false},
+		{compat, `{"op":"replace","value":{"` + schema.GroupURN + `":{"` + schema.GroupURN + `:members":[{"value":"a"}],"displayName":"N"},"externalId":"e"}}`, "replace(a)", true},
+		{compat, `{"op":"add","value":{"` + schema.GroupURN + `":{"` + schema.GroupURN + `":{"members":[{"value":"a"}]}}}}`, "", true},
+		{compat, `{"op":"add","value":{"` + schema.GroupURN + `":{}}}`, "", true},
+		{strict, `{"op":"add","value":{"` + schema.GroupURN + `":{"members":[{"value":"a"}]}}}`, "", true},
 		{rfc, `{"op":"replace","path":"members[value eq \"a\"].display","value":"A"}`, "400 mutability", false},
 		{all, `{"op":"remove","path":"members[value eq \"a\"].value"}`, "400 invalidPath", false},
 		{all, `{"op":"remove","path":"members.value"}`, "400 invalidPath", false},
@@ -171,6 +177,17 @@ func TestMemberReports(t *testing.T) {
 	rest, _, err := r.SplitMembers(schema.Compat)
 	if err != nil || rules(rest.Report()) != "operationCase removeListed" {
 		t.Errorf("the report is %q (%v)", rules(rest.Report()), err)
+	}
+	// The core schema's URN is counted once, by whoever has the last of it.
+	for ops, want := range map[string]string{
+		`{"op":"add","value":{"` + schema.GroupURN + `":{"members":[{"value":"a"}]}}}`:                   "pathName",
+		`{"op":"add","value":{"` + schema.GroupURN + `":{"members":[{"value":"a"}],"displayName":"N"}}}`: "",
+		`{"op":"add","value":{"urn:scim:schemas:core:1.0":{"members":[{"value":"a"},{"value":"b"}]}}}`:   "oldSchema pathName",
+		`{"op":"add","value":{"` + schema.GroupURN + `":{"` + schema.GroupURN + `":{"members":["a"]}}}}`: "",
+	} {
+		if r, _, err = split(t, ops, schema.Compat); err != nil || rules(r.Report()) != want {
+			t.Errorf("%s: the report is %q (%v), want %q", ops, rules(r.Report()), err, want)
+		}
 	}
 	// One is a list of one, as for every attribute.
 	if r, _, err = split(t, `{"op":"add","path":"members","value":{"value":"a"}}`, schema.Compat); err != nil || rules(r.Report()) != "" {

@@ -190,6 +190,11 @@ var questions = []dialectRow{
 		"strict":  {"201", "unknownSchema=1", ""},
 		"interop": {"400 invalidSyntax", "", ""},
 	}},
+	{"members under the core schema's URN in PATCH", "PATCH /Groups/TEAM", `{"op":"add","value":{"` + groupURN + `":{"displayName":"Team 1","members":[{"value":"CY"}]}}}`, nil, outcomes{
+		"compat":  {"204", "pathName=1", "TEAM members: ANA BO CY\n" + `TEAM displayName: "Team 1"`},
+		"strict":  {"204", "unknownSchema=1", "TEAM members: ANA BO"},
+		"interop": {"400 invalidSyntax", "", "TEAM members: ANA BO"},
+	}},
 	{"members given twice", "PUT /Groups/TEAM", `{"schemas":["` + groupURN + `"],"displayName":"Team one","members":[{"value":"CY"}],"` + groupURN + `:members":[{"value":"ANA"}]}`, nil, outcomes{
 		"compat":  {"400 invalidSyntax", "pathName=1", "TEAM members: ANA BO"},
 		"strict":  {"200", "unknownSchema=1", "TEAM members: CY"},
