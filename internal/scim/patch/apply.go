@@ -71,6 +71,10 @@ func (e *editor) apply(op *operation) error {
 	if op.whole {
 		return e.members(op.verb, op.value, "", true)
 	}
+	if op.inCore(e.rt, e.mode, &e.report) {
+		e.report.Add(schema.PathName)
+		return e.members(op.verb, op.value, "", false)
+	}
 	ref, ok := e.rt.Find(op.path.Attr, e.mode, &e.report)
 	if !ok {
 		if e.mode != schema.Compat {
@@ -140,7 +144,7 @@ func (e *editor) plain(name string, ref schema.Ref) bool {
 // pathName applies a member whose name is a path, as Entra sends them
 // ("name.givenName", "urn:…:User:employeeNumber"); false if it is none.
 func (e *editor) pathName(t target, name string, outermost bool) (bool, error) {
-	if strings.EqualFold(name, e.rt.Schema.ID) && t.value.Kind() == value.Object && outermost {
+	if outermost && t.value.Kind() == value.Object && e.rt.IsOwn(name, e.mode, &e.report) {
 		e.report.Add(schema.PathName)
 		return true, e.members(t.verb, t.value, "", false)
 	}

@@ -57,6 +57,20 @@ func (r Request) SplitMembers(m schema.Mode) (rest Request, ops []MemberOp, err 
 			}
 			continue
 		}
+		var bent schema.Report
+		if had := len(op.value.Members()); had > 0 && op.inCore(schema.Group, m, &bent) {
+			op.value, ops, err = splitValue(op, ops, m, &rest.report, false)
+			if err != nil {
+				return Request{}, nil, op.at.tell(err)
+			}
+			if len(op.value.Members()) == 0 {
+				bent.Add(schema.PathName)
+				rest.report.Merge(bent)
+				continue
+			}
+			rest.ops = append(rest.ops, op)
+			continue
+		}
 		ref, ok := atMembers(op.path.Attr, m, &rest.report)
 		if !ok {
 			rest.ops = append(rest.ops, op)

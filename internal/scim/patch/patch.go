@@ -150,6 +150,12 @@ func (op *operation) pathless(m schema.Mode) error {
 	return nil
 }
 
+// inCore reports whether the path is the URN of the type's own schema alone: in
+// Compat the value's members are attributes then, as without a path.
+func (op *operation) inCore(rt *schema.ResourceType, m schema.Mode, report *schema.Report) bool {
+	return m == schema.Compat && !op.whole && op.verb != remove && op.path.Filter == nil && op.value.Kind() == value.Object && rt.IsOwn(op.path.Attr, m, report)
+}
+
 // atMembers finds what a path leads to if that is a group's members or a part of
 // them. Other paths are counted where they are applied.
 func atMembers(path string, m schema.Mode, report *schema.Report) (schema.Ref, bool) {

@@ -252,6 +252,16 @@ var questions = []dialectRow{
 		"strict":  {"200", "unknownSchema=2", "ANA title: -\nANA " + ent + ": -"},
 		"interop": {"400 invalidSyntax", "", "ANA title: -"},
 	}},
+	{"a deactivation under the core schema's URN of SCIM 1.x", "PATCH /Users/ANA", `{"op":"replace","value":{"` + oldCore + `":{"active":false}}}`, nil, outcomes{
+		"compat":  {"200", "oldSchema=1 pathName=1", "ANA active: false"},
+		"strict":  {"200", "unknownSchema=1", "ANA active: true"},
+		"interop": {"400 invalidSyntax", "", "ANA active: true"},
+	}},
+	{"a deactivation at the core schema's URN", "PATCH /Users/ANA", `{"op":"replace","path":"` + userURN + `","value":{"active":false}}`, nil, outcomes{
+		"compat":  {"200", "pathName=1", "ANA active: false"},
+		"strict":  {"400 invalidPath", "", "ANA active: true"},
+		"interop": {"400 invalidSyntax", "", "ANA active: true"},
+	}},
 	{"SCIM 1.x URN in a name of a body", "PUT /Users/ANA", `{"schemas":["` + userURN + `"],"userName":"ana@corp.test","` + oldCore + `:title":"Boss"}`, nil, outcomes{
 		"compat": {"200", "oldSchema=1 pathName=1", `ANA title: "Boss"`},
 		"strict": {"400 invalidSyntax", "", adaIs},
