@@ -119,6 +119,13 @@ var questions = []dialectRow{
 	{"remove members by their type", "PATCH /Groups/TEAM", `{"op":"add","path":"members","value":[{"value":"OTHER"}]},{"op":"remove","path":"members[type eq \"User\" and not (value eq \"BO\")]"}`, nil, outcomes{
 		"compat": {"204", "", "TEAM members: BO OTHER"},
 	}},
+	{"remove members by a filter with a value", "PATCH /Groups/TEAM", `{"op":"remove","path":"members[type eq \"User\"]","value":[{"value":"ANA"}]}`, nil, outcomes{
+		"compat": {"204", "removeListed=1", "TEAM members: BO"},
+		"strict": {"204", "", "TEAM members: "},
+	}},
+	{"remove members by their names", "PATCH /Groups/TEAM", `{"op":"remove","path":"members[display ne \"Ana Ruiz\"]"}`, nil, outcomes{
+		"compat": {"400 invalidFilter", "", "TEAM members: ANA BO"},
+	}},
 	{"replace a member", "PATCH /Groups/TEAM", `{"op":"replace","path":"members[value eq \"ANA\"]","value":{"value":"CY"}}`, nil, outcomes{
 		"compat":  {"204", "", "TEAM members: BO CY"},
 		"interop": {"400 invalidPath", "", "TEAM members: ANA BO"},
