@@ -127,8 +127,11 @@ func (e *editor) members(v verb, of value.Value, within string, outermost bool) 
 				continue
 			}
 		}
-		if e.mode == schema.Interop {
+		switch {
+		case e.mode == schema.Interop:
 			return refuse(fault.InvalidSyntax, "%.128q is no attribute of a %s.", m.Name, e.rt.Name)
+		case e.mode == schema.Strict && schema.OldURN(m.Name):
+			return refuse(fault.InvalidSyntax, "%.128q is of SCIM 1.x.", m.Name)
 		}
 		e.report.Add(unknownRule(m.Name))
 	}

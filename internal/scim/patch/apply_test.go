@@ -168,6 +168,8 @@ func TestPathsInNames(t *testing.T) {
 		{inter, `{"op":"replace","path":"urn:ietf:params:scim:schemas:core:2.0:User","value":{"active":false}}`, "400 invalidSyntax", ""},
 		{compat, `{"op":"replace","value":{"name.shoe":"x","urn:x:y":"z","emails[shoe eq 1":"x"}}`, "=", "unknownAttribute unknownSchema"},
 		{compat, `{"op":"replace","value":{"urn:scim:schemas:core:1.0:title":"Boss"}}`, with("Engineer", "Boss"), "oldSchema pathName"},
+		{strict, `{"op":"replace","value":{"URN:SCIM:schemas:core:1.0:title":"Boss"}}`, "400 invalidSyntax is of SCIM 1.x", ""},
+		{strict, `{"op":"replace","value":{"title":"Boss","urn:scim:schemas:extension:enterprise:1.0":{"department":"E"}}}`, "400 invalidSyntax is of SCIM 1.x", ""},
 		{compat, `{"op":"replace","value":{"urn:scim:schemas:extension:enterprise:1.0":{"department":"E"}}}`, with(`"D"`, `"E"`), "oldSchema"},
 		{compat, `{"op":"replace","value":{"department":"E","manager.value":"m2"}}`, with(`"D"`, `"E"`, manager, `"manager":{"value":"m2"}`), "pathName unqualifiedName"},
 		{strict, `{"op":"replace","value":{"department":"E"}}`, "=", "unknownAttribute"},

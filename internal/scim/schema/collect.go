@@ -127,7 +127,7 @@ func (n *settler) unknown(m value.Member, raw []value.Value) error {
 	switch {
 	case n.mode == Interop:
 		return badSyntax("%.128q is no attribute of a %s.", m.Name, n.rt.Name)
-	case n.mode == Strict && oldURN(m.Name):
+	case n.mode == Strict && OldURN(m.Name):
 		return badSyntax("%.128q is of SCIM 1.x.", m.Name)
 	case urn:
 		n.report.Add(UnknownSchema)

@@ -120,7 +120,7 @@ func (n *settler) schemas(v value.Value) error {
 			n.report.Add(OldSchema)
 		case s == nil && n.mode == Interop:
 			return badSyntax("`schemas` names %.128q, which is no schema of a %s.", e.Text(), n.rt.Name)
-		case s == nil && n.mode == Strict && oldURN(e.Text()):
+		case s == nil && n.mode == Strict && OldURN(e.Text()):
 			return badSyntax("`schemas` names %.128q, which is of SCIM 1.x.", e.Text())
 		case s == nil:
 			n.report.Add(UnknownSchema)
@@ -136,7 +136,9 @@ func (n *settler) schemas(v value.Value) error {
 	return nil
 }
 
-func oldURN(urn string) bool {
+// OldURN reports whether a name is one of SCIM 1.x, or begins with one. Strict
+// refuses them.
+func OldURN(urn string) bool {
 	const old = "urn:scim:schemas:"
 	return len(urn) > len(old) && sameName(urn[:len(old)], old)
 }
