@@ -112,7 +112,14 @@ func (e *editor) members(v verb, of value.Value, within string, outermost bool) 
 		}
 		t := target{verb: v, value: m.Value, whole: true}
 		var ok bool
-		if t.ref, ok = e.rt.Find(name, e.mode, &e.report); ok && e.plain(m.Name, t.ref) {
+		var bent schema.Report
+		t.ref, ok = e.rt.Find(name, e.mode, &bent)
+		if ok && bent.Count(schema.UnqualifiedName) > 0 && !e.fits(t) {
+			e.report.Add(schema.UnknownAttribute)
+			continue
+		}
+		e.report.Merge(bent)
+		if ok && e.plain(m.Name, t.ref) {
 			if err := e.at(t); err != nil {
 				return err
 			}
@@ -136,6 +143,13 @@ func (e *editor) members(v verb, of value.Value, within string, outermost bool) 
 		e.report.Add(unknownRule(m.Name))
 	}
 	return nil
+}
+
+// fits reports whether the attribute takes the value. One of an extension that is
+// named without the URN and does not fit may be the client's own by that name.
+func (e *editor) fits(t target) bool {
+	_, err := e.rt.Coerce(t.ref, t.value, e.mode, new(schema.Report))
+	return err == nil
 }
 
 // plain reports whether a member's name is that of an attribute or extension,
