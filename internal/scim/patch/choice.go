@@ -112,8 +112,9 @@ func choose(op operation, ref schema.Ref, m schema.Mode, report *schema.Report) 
 	return step, nil
 }
 
-// oneMember is the value of an operation on one member, with what the filter
-// says of it besides, as a list of one; Absent if it stands for unassigned.
+// oneMember is the value of an operation on one member, with the id that the
+// filter says if it has none, as a list of one; Absent if it stands for
+// unassigned. What else the filter says is of who was chosen, not of who comes.
 func oneMember(v value.Value, terms []value.Member, m schema.Mode, report *schema.Report) (value.Value, error) {
 	if v.Kind() == value.Array && m == schema.Compat && len(v.Elements()) == 1 {
 		report.Add(schema.ManyForSingle)
@@ -130,7 +131,7 @@ func oneMember(v value.Value, terms []value.Member, m schema.Mode, report *schem
 	}
 	if v.Kind() == value.Object {
 		for _, t := range terms {
-			if v.Get(t.Name).Kind() == value.Absent {
+			if t.Name == "value" && v.Get(t.Name).Kind() == value.Absent {
 				v = v.With(t.Name, t.Value)
 			}
 		}

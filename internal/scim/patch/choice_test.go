@@ -149,6 +149,27 @@ func TestChoices(t *testing.T) {
 	}
 }
 
+// What a filter says is of who is chosen; what the value says, of who comes.
+func TestTypesAreOfWhoComes(t *testing.T) {
+	for ops, want := range map[string]string{
+		`{"op":"replace","path":"members[type eq \"User\"]","value":{"value":"G"}}`:                "map[]",
+		`{"op":"replace","path":"members[type eq \"User\"]","value":{"value":"G","type":"Group"}}`: "map[G:Group]",
+		`{"op":"add","path":"members[value eq \"a\" and type eq \"User\"]","value":{}}`:            "map[]",
+		`{"op":"add","path":"members[value eq \"a\"]","value":{"type":"User"}}`:                    "map[a:User]",
+	} {
+		for _, m := range rfc {
+			r, err := patch.Parse(parse(t, request(ops)), m)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, steps, err := r.SplitMembers(m)
+			if err != nil || len(steps) != 1 || fmt.Sprint(steps[0].Types) != want {
+				t.Errorf("%s: %s gives %+v (%v), want the types %s", m, ops, steps, err, want)
+			}
+		}
+	}
+}
+
 // A refusal says which of several operations it means.
 func TestChoicesTellWhichOperation(t *testing.T) {
 	r, err := patch.Parse(parse(t, request(`{"op":"remove","path":"members"},{"op":"replace","path":"members[type eq \"Group\"]","value":{"value":"c"}}`)), schema.Strict)

@@ -130,6 +130,10 @@ var questions = []dialectRow{
 		"compat":  {"204", "", "TEAM members: BO CY"},
 		"interop": {"400 invalidPath", "", "TEAM members: ANA BO"},
 	}},
+	{"replace a user by a group", "PATCH /Groups/TEAM", `{"op":"replace","path":"members[type eq \"User\"]","value":{"value":"OTHER"}}`, nil, outcomes{
+		"compat":  {"204", "", "TEAM members: OTHER"},
+		"interop": {"400 invalidPath", "", "TEAM members: ANA BO"},
+	}},
 	{"replace who is no member", "PATCH /Groups/TEAM", `{"op":"replace","path":"members[value eq \"CY\"]","value":{"value":"CY"}}`, nil, outcomes{
 		"compat":  {"204", "upserted=1", "TEAM members: ANA BO CY"},
 		"strict":  {"400 noTarget", "", "TEAM members: ANA BO"},
