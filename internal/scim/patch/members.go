@@ -248,10 +248,12 @@ func ReadMembers(v value.Value, m schema.Mode, report *schema.Report) ([]string,
 		}
 		if seen != nil {
 			if seen[id.Text()] {
+				report.Add(schema.DuplicateValue)
 				continue
 			}
 			seen[id.Text()] = true
 		} else if slices.Contains(ids, id.Text()) {
+			report.Add(schema.DuplicateValue)
 			continue
 		}
 		ids = append(ids, id.Text())

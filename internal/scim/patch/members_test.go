@@ -235,6 +235,8 @@ func TestMembersFollowTheSchema(t *testing.T) {
 		`[{"value":"a","display":{"x":1}}]`:                                      {"+readOnlyPassed", fault.InvalidValue, fault.InvalidValue},
 		`[{"value":"a","foo":1}]`:                                                {"+unknownAttribute", "+unknownAttribute", fault.InvalidSyntax},
 		`{"value":"a"}`:                                                          {"+singleForMany", fault.InvalidValue, fault.InvalidValue},
+		`[{"value":"a"},{"value":"A"},{"value":"a"}]`:                            {"+duplicateValue", "+duplicateValue", "+duplicateValue"},
+		`[` + strings.Repeat(`{"value":"a"},`, 20) + `{"value":"a"}]`:            {"+duplicateValue", "+duplicateValue", "+duplicateValue"},
 	} {
 		v, err := value.Parse([]byte(text))
 		if err != nil {
