@@ -34,7 +34,7 @@ func (r Request) Apply(rt *schema.ResourceType, doc value.Value, m schema.Mode) 
 	e := editor{rt: rt, mode: m, report: r.report, id: doc.Get("id"), doc: doc.Without("id")}
 	for i := range r.ops {
 		if err := e.apply(&r.ops[i]); err != nil {
-			return value.Value{}, e.report, at(i, len(r.ops), err)
+			return value.Value{}, e.report, r.ops[i].at.tell(err)
 		}
 	}
 	out, report, err := rt.Settle(e.doc, m)

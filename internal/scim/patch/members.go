@@ -45,8 +45,7 @@ type MemberOp struct {
 // it clears the group, as the RFC has it; in Interop it is refused.
 func (r Request) SplitMembers(m schema.Mode) (rest Request, ops []MemberOp, err error) {
 	rest.report = r.report
-	for i, op := range r.ops {
-		op.at = place{i, len(r.ops)}
+	for _, op := range r.ops {
 		if op.whole {
 			op.value, ops, err = splitValue(op, ops, m, &rest.report, true)
 			if err != nil {

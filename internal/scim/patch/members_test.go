@@ -179,6 +179,35 @@ func TestSplitLeavesTheRest(t *testing.T) {
 	}
 }
 
+// A refusal names the operation as the client counts, whether steps on members
+// were taken out or not.
+func TestRefusalsNameTheirOperation(t *testing.T) {
+	const step, good, bad = `{"op":"add","path":"members","value":[{"value":"a"}]}`, `{"op":"replace","path":"externalId","value":"e"}`, `{"op":"replace","path":"displayName","value":{"x":1}}`
+	for ops, want := range map[string]string{
+		bad:                                 "",
+		step + "," + bad:                    "Operation 2: ",
+		step + "," + step + "," + bad:       "Operation 3: ",
+		good + "," + step + "," + bad:       "Operation 3: ",
+		bad + "," + step + "," + good:       "Operation 1: ",
+		step + "," + good + `,{"op":"add"}`: "Operation 3: ",
+		step + `,{"op":"add","value":{"members":[7],"displayName":"N"}}`: "Operation 2: ",
+	} {
+		rest, _, err := split(t, ops, schema.Compat)
+		if err == nil {
+			_, _, err = rest.Apply(schema.Group, parse(t, `{"displayName":"Old"}`), schema.Compat)
+		}
+		got, _, told := strings.Cut(fault.Of(err).Msg, ": ")
+		if told {
+			got += ": "
+		} else {
+			got = ""
+		}
+		if err == nil || got != want {
+			t.Errorf("%s is refused as of %q (%v), want %q", ops, got, err, want)
+		}
+	}
+}
+
 func TestMemberReports(t *testing.T) {
 	r, err := patch.Parse(parse(t, request(`{"op":"Remove","path":"members","value":[{"value":"a"}]}`)), schema.Compat)
 	if err != nil {
