@@ -34,7 +34,7 @@ func (r Request) Apply(rt *schema.ResourceType, doc value.Value, m schema.Mode) 
 	e := editor{rt: rt, mode: m, report: r.report, id: doc.Get("id"), doc: doc.Without("id")}
 	for i := range r.ops {
 		if err := e.apply(&r.ops[i]); err != nil {
-			return value.Value{}, e.report, at(i, len(r.ops), err)
+			return value.Value{}, e.report, r.ops[i].at.tell(err)
 		}
 	}
 	out, report, err := rt.Settle(e.doc, m)
@@ -70,6 +70,10 @@ type target struct {
 func (e *editor) apply(op *operation) error {
 	if op.whole {
 		return e.members(op.verb, op.value, "", true)
+	}
+	if op.inCore(e.rt, e.mode, &e.report) {
+		e.report.Add(schema.PathName)
+		return e.members(op.verb, op.value, "", false)
 	}
 	ref, ok := e.rt.Find(op.path.Attr, e.mode, &e.report)
 	if !ok {
@@ -108,7 +112,14 @@ func (e *editor) members(v verb, of value.Value, within string, outermost bool) 
 		}
 		t := target{verb: v, value: m.Value, whole: true}
 		var ok bool
-		if t.ref, ok = e.rt.Find(name, e.mode, &e.report); ok && e.plain(m.Name, t.ref) {
+		var bent schema.Report
+		t.ref, ok = e.rt.Find(name, e.mode, &bent)
+		if ok && bent.Count(schema.UnqualifiedName) > 0 && !e.fits(t) {
+			e.report.Add(schema.UnknownAttribute)
+			continue
+		}
+		e.report.Merge(bent)
+		if ok && e.plain(m.Name, t.ref) {
 			if err := e.at(t); err != nil {
 				return err
 			}
@@ -123,12 +134,22 @@ func (e *editor) members(v verb, of value.Value, within string, outermost bool) 
 				continue
 			}
 		}
-		if e.mode == schema.Interop {
+		switch {
+		case e.mode == schema.Interop:
 			return refuse(fault.InvalidSyntax, "%.128q is no attribute of a %s.", m.Name, e.rt.Name)
+		case e.mode == schema.Strict && schema.OldURN(m.Name):
+			return refuse(fault.InvalidSyntax, "%.128q is of SCIM 1.x.", m.Name)
 		}
 		e.report.Add(unknownRule(m.Name))
 	}
 	return nil
+}
+
+// fits reports whether the attribute takes the value. One of an extension that is
+// named without the URN and does not fit may be the client's own by that name.
+func (e *editor) fits(t target) bool {
+	_, err := e.rt.Coerce(t.ref, t.value, e.mode, new(schema.Report))
+	return err == nil
 }
 
 // plain reports whether a member's name is that of an attribute or extension,
@@ -140,7 +161,7 @@ func (e *editor) plain(name string, ref schema.Ref) bool {
 // pathName applies a member whose name is a path, as Entra sends them
 // ("name.givenName", "urn:…:User:employeeNumber"); false if it is none.
 func (e *editor) pathName(t target, name string, outermost bool) (bool, error) {
-	if strings.EqualFold(name, e.rt.Schema.ID) && t.value.Kind() == value.Object && outermost {
+	if outermost && t.value.Kind() == value.Object && e.rt.IsOwn(name, e.mode, &e.report) {
 		e.report.Add(schema.PathName)
 		return true, e.members(t.verb, t.value, "", false)
 	}

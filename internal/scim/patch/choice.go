@@ -61,14 +61,32 @@ func (c *Choice) Pick(n int, member func(i int) value.Value) (Picked, error) {
 }
 
 // choose reads an operation at a filter over the members. One that removes whom
-// it names needs no choice.
+// it names needs no choice. In Compat a remove that lists values besides removes
+// those of them whom the filter selects: the other reading takes from the group
+// whom the client did not list.
 func choose(op operation, ref schema.Ref, m schema.Mode, report *schema.Report) (MemberOp, error) {
 	bound, err := filter.BindElement(op.path.Filter, ref, m)
 	if err != nil {
 		return MemberOp{}, err
 	}
+	if name := unfilled(op.path.Filter); name != "" {
+		return MemberOp{}, refuse(fault.InvalidFilter, "No member has a %s to choose it by.", name)
+	}
 	report.Merge(bound.Report())
 	ids, named, exactly := namedBy(op.path.Filter)
+	if k := op.value.Kind(); op.verb == remove && m == schema.Compat && k != value.Absent && k != value.Null {
+		report.Add(schema.RemoveListed)
+		listed, err := ReadMembers(listOf(op.value), m, report)
+		if err != nil {
+			return MemberOp{}, err
+		}
+		if named {
+			listed = slices.DeleteFunc(listed, func(id string) bool { return !slices.Contains(ids, id) })
+		}
+		if ids, named = listed, true; len(ids) == 0 {
+			return MemberOp{}, nil
+		}
+	}
 	if op.verb == remove && exactly {
 		if len(ids) == 0 {
 			return MemberOp{}, nil
@@ -94,8 +112,9 @@ func choose(op operation, ref schema.Ref, m schema.Mode, report *schema.Report) 
 	return step, nil
 }
 
-// oneMember is the value of an operation on one member, with what the filter
-// says of it besides, as a list of one; Absent if it stands for unassigned.
+// oneMember is the value of an operation on one member, with the id that the
+// filter says if it has none, as a list of one; Absent if it stands for
+// unassigned. What else the filter says is of who was chosen, not of who comes.
 func oneMember(v value.Value, terms []value.Member, m schema.Mode, report *schema.Report) (value.Value, error) {
 	if v.Kind() == value.Array && m == schema.Compat && len(v.Elements()) == 1 {
 		report.Add(schema.ManyForSingle)
@@ -112,12 +131,40 @@ func oneMember(v value.Value, terms []value.Member, m schema.Mode, report *schem
 	}
 	if v.Kind() == value.Object {
 		for _, t := range terms {
-			if v.Get(t.Name).Kind() == value.Absent {
+			if t.Name == "value" && v.Get(t.Name).Kind() == value.Absent {
 				v = v.With(t.Name, t.Value)
 			}
 		}
 	}
 	return value.Arr(v), nil
+}
+
+// unfilled is the name of a sub-attribute that a filter over members looks at
+// and nobody ever has, as `display`; empty if there is none. A filter on it
+// selects nobody, or by ne and not everybody, and neither is what is meant.
+func unfilled(e filter.Expr) string {
+	switch e := e.(type) {
+	case filter.And:
+		return unfilledIn(e.Terms)
+	case filter.Or:
+		return unfilledIn(e.Terms)
+	case filter.Not:
+		return unfilled(e.Term)
+	case filter.Compare:
+		if a := memberAttr.Find(e.Path); a != nil && a.Mutability == schema.ReadOnly {
+			return a.Name
+		}
+	}
+	return ""
+}
+
+func unfilledIn(terms []filter.Expr) string {
+	for _, t := range terms {
+		if name := unfilled(t); name != "" {
+			return name
+		}
+	}
+	return ""
 }
 
 // namedBy reads the ids of those whom a filter over members may select. Named is

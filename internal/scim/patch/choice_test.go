@@ -79,14 +79,20 @@ func TestChoices(t *testing.T) {
 		{all, "remove", `value sw "a" or value co "b"`, "", "G", ""},
 		{all, "remove", `value gt "a"`, "", "aG", ""},
 		{all, "remove", `value pr`, "", "", ""},
-		{all, "remove", `display pr`, "", "abG", ""}, // nobody has one
-		{all, "remove", `display eq "a"`, "", "abG", ""},
-		{all, "remove", `not (display pr)`, "", "", ""},
 		{all, "remove", `$ref eq "https://x/Groups/G"`, "", "ab", ""},
 		{all, "remove", `$ref sw "https://x/Users/" and not (value eq "b")`, "", "bG", ""},
 		{all, "remove", `value eq "a" and type eq "Group"`, "", "abG", ""},
 		{all, "remove", `value eq "G" and type eq "Group"`, "", "ab", ""},
 		{all, "remove", `value eq "z"`, "", "abG", ""},
+
+		// A filter and a list: those of the list whom the filter selects.
+		{compat, "remove", `type eq "User"`, `[{"value":"a"},{"value":"G"}]`, "bG", ""},
+		{compat, "remove", `value ne "a"`, `["b","a"]`, "aG", ""},
+		{compat, "remove", `value eq "a" or value eq "b"`, `{"value":"b"}`, "aG", ""},
+		{compat, "remove", `value eq "a" and type eq "User"`, `"b"`, "abG", ""},
+		{compat, "remove", `value eq "a"`, `[]`, "abG", ""},
+		{all, "remove", `value eq "a"`, `null`, "bG", ""},
+		{strict, "remove", `type eq "User"`, `[{"value":"a"}]`, "G", ""},
 
 		// The one that a filter selects is another from then on.
 		{rfc, "replace", `value eq "a"`, `{"value":"c"}`, "bGc", "noTarget c+"},
@@ -138,6 +144,27 @@ func TestChoices(t *testing.T) {
 				if got != want {
 					t.Errorf("%s: %s makes %q of %q, want %q", m, op, got, members, want)
 				}
+			}
+		}
+	}
+}
+
+// What a filter says is of who is chosen; what the value says, of who comes.
+func TestTypesAreOfWhoComes(t *testing.T) {
+	for ops, want := range map[string]string{
+		`{"op":"replace","path":"members[type eq \"User\"]","value":{"value":"G"}}`:                "map[]",
+		`{"op":"replace","path":"members[type eq \"User\"]","value":{"value":"G","type":"Group"}}`: "map[G:Group]",
+		`{"op":"add","path":"members[value eq \"a\" and type eq \"User\"]","value":{}}`:            "map[]",
+		`{"op":"add","path":"members[value eq \"a\"]","value":{"type":"User"}}`:                    "map[a:User]",
+	} {
+		for _, m := range rfc {
+			r, err := patch.Parse(parse(t, request(ops)), m)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, steps, err := r.SplitMembers(m)
+			if err != nil || len(steps) != 1 || fmt.Sprint(steps[0].Types) != want {
+				t.Errorf("%s: %s gives %+v (%v), want the types %s", m, ops, steps, err, want)
 			}
 		}
 	}

@@ -45,16 +45,29 @@ type MemberOp struct {
 // it clears the group, as the RFC has it; in Interop it is refused.
 func (r Request) SplitMembers(m schema.Mode) (rest Request, ops []MemberOp, err error) {
 	rest.report = r.report
-	for i, op := range r.ops {
-		op.at = place{i, len(r.ops)}
+	for _, op := range r.ops {
 		if op.whole {
-			op.value, ops, err = splitValue(op, ops, m, &rest.report)
+			op.value, ops, err = splitValue(op, ops, m, &rest.report, true)
 			if err != nil {
 				return Request{}, nil, op.at.tell(err)
 			}
 			if len(op.value.Members()) > 0 {
 				rest.ops = append(rest.ops, op)
 			}
+			continue
+		}
+		var bent schema.Report
+		if had := len(op.value.Members()); had > 0 && op.inCore(schema.Group, m, &bent) {
+			op.value, ops, err = splitValue(op, ops, m, &rest.report, false)
+			if err != nil {
+				return Request{}, nil, op.at.tell(err)
+			}
+			if len(op.value.Members()) == 0 {
+				bent.Add(schema.PathName)
+				rest.report.Merge(bent)
+				continue
+			}
+			rest.ops = append(rest.ops, op)
 			continue
 		}
 		ref, ok := atMembers(op.path.Attr, m, &rest.report)
@@ -73,10 +86,29 @@ func (r Request) SplitMembers(m schema.Mode) (rest Request, ops []MemberOp, err 
 	return rest, ops, nil
 }
 
-// splitValue takes the members out of the value of an operation without a path.
-func splitValue(op operation, ops []MemberOp, m schema.Mode, report *schema.Report) (value.Value, []MemberOp, error) {
+// splitValue takes the members out of the value of an operation without a path:
+// in Compat also out of an object under the core schema's URN, once (outermost),
+// as Apply reads it. Where something else is left in there, Apply counts it.
+func splitValue(op operation, ops []MemberOp, m schema.Mode, report *schema.Report, outermost bool) (value.Value, []MemberOp, error) {
 	left := make([]value.Member, 0, len(op.value.Members()))
 	for _, mem := range op.value.Members() {
+		var bent schema.Report
+		if outermost && m == schema.Compat && mem.Value.Kind() == value.Object && schema.Group.IsOwn(mem.Name, m, &bent) {
+			had := len(mem.Value.Members())
+			inner := op
+			inner.value = mem.Value
+			var err error
+			if mem.Value, ops, err = splitValue(inner, ops, m, report, false); err != nil {
+				return op.value, ops, err
+			}
+			if had > 0 && len(mem.Value.Members()) == 0 {
+				bent.Add(schema.PathName)
+				report.Merge(bent)
+				continue
+			}
+			left = append(left, mem)
+			continue
+		}
 		path := filter.Path{Attr: mem.Name}
 		ref, ok := atMembers(mem.Name, m, report)
 		if !ok && m == schema.Compat {
@@ -215,10 +247,12 @@ func ReadMembers(v value.Value, m schema.Mode, report *schema.Report) ([]string,
 		}
 		if seen != nil {
 			if seen[id.Text()] {
+				report.Add(schema.DuplicateValue)
 				continue
 			}
 			seen[id.Text()] = true
 		} else if slices.Contains(ids, id.Text()) {
+			report.Add(schema.DuplicateValue)
 			continue
 		}
 		ids = append(ids, id.Text())

@@ -87,7 +87,14 @@ func TestSplitMembers(t *testing.T) {
 		{all, `{"op":"remove","path":"members[(value eq \"a\" or value eq \"b\") and not (type eq \"Group\")]"}`, "choose[a,b]()", false},
 		{all, `{"op":"remove","path":"members[value eq \"a\" and value eq \"b\" and type eq \"User\"]"}`, "choose[]()", false},
 		{all, `{"op":"remove","path":"members[value eq \"a\" or type eq \"Group\"]"}`, "choose[*]()", false},
-		{all, `{"op":"remove","path":"members[display eq \"A\"]"}`, "choose[*]()", false},
+		{all, `{"op":"remove","path":"members[display eq \"A\"]"}`, "400 invalidFilter", false},
+		{all, `{"op":"remove","path":"members[DISPLAY ne \"A\"]"}`, "400 invalidFilter", false},
+		{all, `{"op":"remove","path":"members[value eq \"a\" and (type eq \"User\" or not (display pr))]"}`, "400 invalidFilter", false},
+		{rfc, `{"op":"replace","path":"members[display eq \"A\"]","value":{"value":"a"}}`, "400 invalidFilter", false},
+		{compat, `{"op":"remove","path":"members[type eq \"User\"]","value":[{"value":"a"},{"value":"b"}]}`, "choose[a,b]()", false},
+		{compat, `{"op":"remove","path":"members[value eq \"a\" or value eq \"b\"]","value":[{"value":"b"},{"value":"c"}]}`, "remove(b)", false},
+		{compat, `{"op":"remove","path":"members[value eq \"a\"]","value":[{"value":"c"}]}`, "", false},
+		{compat, `{"op":"remove","path":"members[type eq \"User\"]","value":[{"type":"User"}]}`, "400 invalidValue", false},
 		{all, `{"op":"remove","path":"members[value ne \"a\"]"}`, "choose[*]()", false},
 		{all, `{"op":"remove","path":"members[not (value eq \"a\")]"}`, "choose[*]()", false},
 		{all, `{"op":"remove","path":"members[value pr]"}`, "choose[*]()", false},
@@ -110,6 +117,15 @@ func TestSplitMembers(t *testing.T) {
 		{compat, `{"op":"replace","path":"members[value eq \"a\"]","value":""}`, "choose[a]()", false},
 		{inter, `{"op":"replace","path":"members[value eq \"a\"]","value":{"value":"b"}}`, "400 invalidPath", false},
 		{compat, `{"op":"replace","value":{"members[value eq \"a\"]":{"value":"b"},"displayName":"N"}}`, "choose[a](b)", true},
+		{compat, `{"op":"add","value":{"` + schema.GroupURN + `":{"members":[{"value":"a"}]}}}`, "add(a)", false},
+		{compat, `{"op":"add","value":{"URN:scim:schemas:core:1.0":{"members[value eq \"a\"]":{"value":"a"}}}}`, "choose[a](a)", false},
+		{compat, `{"op":"replace","value":{"` + schema.GroupURN + `":{"` + schema.GroupURN + `:members":[{"value":"a"}],"displayName":"N"},"externalId":"e"}}`, "replace(a)", true},
+		{compat, `{"op":"add","value":{"` + schema.GroupURN + `":{"` + schema.GroupURN + `":{"members":[{"value":"a"}]}}}}`, "", true},
+		{compat, `{"op":"add","value":{"` + schema.GroupURN + `":{}}}`, "", true},
+		{compat, `{"op":"add","path":"` + schema.GroupURN + `","value":{"members":[{"value":"a"}]}}`, "add(a)", false},
+		{compat, `{"op":"replace","path":"` + schema.GroupURN + `","value":{"members":[{"value":"a"}],"displayName":"N"}}`, "replace(a)", true},
+		{compat, `{"op":"remove","path":"` + schema.GroupURN + `","value":{"members":[{"value":"a"}]}}`, "", true},
+		{strict, `{"op":"add","value":{"` + schema.GroupURN + `":{"members":[{"value":"a"}]}}}`, "", true},
 		{rfc, `{"op":"replace","path":"members[value eq \"a\"].display","value":"A"}`, "400 mutability", false},
 		{all, `{"op":"remove","path":"members[value eq \"a\"].value"}`, "400 invalidPath", false},
 		{all, `{"op":"remove","path":"members.value"}`, "400 invalidPath", false},
@@ -163,6 +179,35 @@ func TestSplitLeavesTheRest(t *testing.T) {
 	}
 }
 
+// A refusal names the operation as the client counts, whether steps on members
+// were taken out or not.
+func TestRefusalsNameTheirOperation(t *testing.T) {
+	const step, good, bad = `{"op":"add","path":"members","value":[{"value":"a"}]}`, `{"op":"replace","path":"externalId","value":"e"}`, `{"op":"replace","path":"displayName","value":{"x":1}}`
+	for ops, want := range map[string]string{
+		bad:                                 "",
+		step + "," + bad:                    "Operation 2: ",
+		step + "," + step + "," + bad:       "Operation 3: ",
+		good + "," + step + "," + bad:       "Operation 3: ",
+		bad + "," + step + "," + good:       "Operation 1: ",
+		step + "," + good + `,{"op":"add"}`: "Operation 3: ",
+		step + `,{"op":"add","value":{"members":[7],"displayName":"N"}}`: "Operation 2: ",
+	} {
+		rest, _, err := split(t, ops, schema.Compat)
+		if err == nil {
+			_, _, err = rest.Apply(schema.Group, parse(t, `{"displayName":"Old"}`), schema.Compat)
+		}
+		got, _, told := strings.Cut(fault.Of(err).Msg, ": ")
+		if told {
+			got += ": "
+		} else {
+			got = ""
+		}
+		if err == nil || got != want {
+			t.Errorf("%s is refused as of %q (%v), want %q", ops, got, err, want)
+		}
+	}
+}
+
 func TestMemberReports(t *testing.T) {
 	r, err := patch.Parse(parse(t, request(`{"op":"Remove","path":"members","value":[{"value":"a"}]}`)), schema.Compat)
 	if err != nil {
@@ -171,6 +216,17 @@ func TestMemberReports(t *testing.T) {
 	rest, _, err := r.SplitMembers(schema.Compat)
 	if err != nil || rules(rest.Report()) != "operationCase removeListed" {
 		t.Errorf("the report is %q (%v)", rules(rest.Report()), err)
+	}
+	// The core schema's URN is counted once, by whoever has the last of it.
+	for ops, want := range map[string]string{
+		`{"op":"add","value":{"` + schema.GroupURN + `":{"members":[{"value":"a"}]}}}`:                   "pathName",
+		`{"op":"add","value":{"` + schema.GroupURN + `":{"members":[{"value":"a"}],"displayName":"N"}}}`: "",
+		`{"op":"add","value":{"urn:scim:schemas:core:1.0":{"members":[{"value":"a"},{"value":"b"}]}}}`:   "oldSchema pathName",
+		`{"op":"add","value":{"` + schema.GroupURN + `":{"` + schema.GroupURN + `":{"members":["a"]}}}}`: "",
+	} {
+		if r, _, err = split(t, ops, schema.Compat); err != nil || rules(r.Report()) != want {
+			t.Errorf("%s: the report is %q (%v), want %q", ops, rules(r.Report()), err, want)
+		}
 	}
 	// One is a list of one, as for every attribute.
 	if r, _, err = split(t, `{"op":"add","path":"members","value":{"value":"a"}}`, schema.Compat); err != nil || rules(r.Report()) != "" {
@@ -208,6 +264,8 @@ func TestMembersFollowTheSchema(t *testing.T) {
 		`[{"value":"a","display":{"x":1}}]`:                                      {"+readOnlyPassed", fault.InvalidValue, fault.InvalidValue},
 		`[{"value":"a","foo":1}]`:                                                {"+unknownAttribute", "+unknownAttribute", fault.InvalidSyntax},
 		`{"value":"a"}`:                                                          {"+singleForMany", fault.InvalidValue, fault.InvalidValue},
+		`[{"value":"a"},{"value":"A"},{"value":"a"}]`:                            {"+duplicateValue", "+duplicateValue", "+duplicateValue"},
+		`[` + strings.Repeat(`{"value":"a"},`, 20) + `{"value":"a"}]`:            {"+duplicateValue", "+duplicateValue", "+duplicateValue"},
 	} {
 		v, err := value.Parse([]byte(text))
 		if err != nil {

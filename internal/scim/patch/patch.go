@@ -41,7 +41,7 @@ type operation struct {
 	whole bool // there is no path: the target is the resource itself
 	path  filter.Path
 	value value.Value // Absent: none was given
-	at    place       // of one on members
+	at    place       // in the request as it came
 }
 
 // Parse reads a PATCH body. Errors are *fault.Error of Kind Invalid:
@@ -76,8 +76,9 @@ func Parse(body value.Value, m schema.Mode) (Request, error) {
 	for i, v := range ops {
 		var err error
 		if r.ops[i], err = r.parse(v, m); err != nil {
-			return Request{}, at(i, len(ops), err)
+			return Request{}, place{i, len(ops)}.tell(err)
 		}
+		r.ops[i].at = place{i, len(ops)}
 	}
 	return r, nil
 }
@@ -150,6 +151,12 @@ func (op *operation) pathless(m schema.Mode) error {
 	return nil
 }
 
+// inCore reports whether the path is the URN of the type's own schema alone: in
+// Compat the value's members are attributes then, as without a path.
+func (op *operation) inCore(rt *schema.ResourceType, m schema.Mode, report *schema.Report) bool {
+	return m == schema.Compat && !op.whole && op.verb != remove && op.path.Filter == nil && op.value.Kind() == value.Object && rt.IsOwn(op.path.Attr, m, report)
+}
+
 // atMembers finds what a path leads to if that is a group's members or a part of
 // them. Other paths are counted where they are applied.
 func atMembers(path string, m schema.Mode, report *schema.Report) (schema.Ref, bool) {
@@ -173,18 +180,16 @@ func refuse(code, format string, args ...any) error {
 	return fault.New(fault.Invalid, code, format, args...)
 }
 
-// at tells in which of several operations an error is.
-func at(i, n int, err error) error {
-	f := fault.Of(err)
-	if n < 2 || f.Msg == "" {
-		return err
-	}
-	told := *f
-	told.Msg = "Operation " + strconv.Itoa(i+1) + ": " + f.Msg
-	return &told
-}
-
 // place is which of several operations one is.
 type place struct{ i, n int }
 
-func (p place) tell(err error) error { return at(p.i, p.n, err) }
+// tell says in an error which operation it is of, if there are several.
+func (p place) tell(err error) error {
+	f := fault.Of(err)
+	if p.n < 2 || f.Msg == "" {
+		return err
+	}
+	told := *f
+	told.Msg = "Operation " + strconv.Itoa(p.i+1) + ": " + f.Msg
+	return &told
+}

@@ -16,7 +16,11 @@ func (n *settler) collect(v value.Value, raw []value.Value, nested bool) error {
 		if i := find(own, m.Name); i >= 0 {
 			a := &own[i]
 			switch {
-			case a.Mutability == ReadOnly, a.Apart, m.Value.IsNothing():
+			case a.Apart:
+				if err := n.putApart(a, m.Value); err != nil {
+					return err
+				}
+			case a.Mutability == ReadOnly, m.Value.IsNothing():
 			case a.Mutability == WriteOnly:
 				n.report.Add(PasswordDropped)
 			default:
@@ -58,6 +62,23 @@ func (n *settler) put(slot *value.Value, name string, v value.Value) error {
 	return nil
 }
 
+// putApart keeps the value of an attribute that has no place in the document.
+// One that says nothing is kept too: who reads it tells it from none.
+func (n *settler) putApart(a *Attribute, v value.Value) error {
+	had := n.apart.Get(a.Name)
+	switch {
+	case had.Kind() != value.Absent && v.IsNothing():
+		return nil
+	case !had.IsNothing():
+		return badSyntax("%.64q is given twice, under two names.", a.Name)
+	case n.apart.Kind() == value.Absent:
+		n.apart = value.Obj(value.M(a.Name, v))
+	default:
+		n.apart = n.apart.With(a.Name, v)
+	}
+	return nil
+}
+
 // collectSchema takes a container: an extension's, or in Compat one under the
 // core schema's own URN, whose members belong to the document itself.
 func (n *settler) collectSchema(s *Schema, m value.Member, raw []value.Value, nested bool) error {
@@ -85,7 +106,8 @@ func (n *settler) unknown(m value.Member, raw []value.Value) error {
 	if n.mode == Compat && raw != nil {
 		var bent Report
 		if ref, ok := n.rt.Find(m.Name, n.mode, &bent); ok && ref.Attr != nil {
-			if !writable(ref) || m.Value.IsNothing() {
+			apart := ref.Attr.Apart && ref.Sub == nil
+			if !apart && (!writable(ref) || m.Value.IsNothing()) {
 				return nil
 			}
 			if urn || strings.IndexByte(m.Name, '.') >= 0 {
@@ -96,13 +118,16 @@ func (n *settler) unknown(m value.Member, raw []value.Value) error {
 				return nil
 			}
 			n.report.Merge(bent)
+			if apart {
+				return n.putApart(ref.Attr, m.Value)
+			}
 			return n.putPath(ref, m.Value, raw)
 		}
 	}
 	switch {
 	case n.mode == Interop:
 		return badSyntax("%.128q is no attribute of a %s.", m.Name, n.rt.Name)
-	case n.mode == Strict && oldURN(m.Name):
+	case n.mode == Strict && OldURN(m.Name):
 		return badSyntax("%.128q is of SCIM 1.x.", m.Name)
 	case urn:
 		n.report.Add(UnknownSchema)

@@ -18,7 +18,7 @@ const (
 // Normalize brings the body of a POST or PUT into the form that is stored:
 // attributes spelled and ordered as the schema has them; without schemas, id,
 // meta, password and whatever else a client does not own (readOnly), without
-// members (see patch.MemberIDs), and without what is unassigned; extensions
+// members (see Part), and without what is unassigned; extensions
 // under their canonical URN; types as the schema says, coerced in Compat.
 // Texts are kept as they came, whatever they hold.
 //
@@ -27,15 +27,24 @@ const (
 // beyond MaxResource. The Report counts what was bent. v is not changed, and
 // the result shares parts of it.
 func (rt *ResourceType) Normalize(v value.Value, m Mode) (value.Value, Report, error) {
+	doc, _, report, err := rt.Part(v, m)
+	return doc, report, err
+}
+
+// Part is Normalize that also returns what the body says of attributes that are
+// kept apart (see patch.ReadMembers for a group's members): an object of their
+// values as they came, by the schema's names, whatever the dialect lets the body
+// call them; Absent where it says nothing of any.
+func (rt *ResourceType) Part(v value.Value, m Mode) (doc, apart value.Value, report Report, err error) {
 	n := settler{rt: rt, mode: m}
 	if v.Kind() != value.Object {
-		return value.Value{}, n.report, fault.New(fault.Invalid, fault.InvalidSyntax, "A %s is a JSON object.", rt.Name)
+		return value.Value{}, value.Value{}, n.report, fault.New(fault.Invalid, fault.InvalidSyntax, "A %s is a JSON object.", rt.Name)
 	}
 	if err := n.schemas(v.Get("schemas")); err != nil {
-		return value.Value{}, n.report, err
+		return value.Value{}, value.Value{}, n.report, err
 	}
-	out, err := n.document(v)
-	return out, n.report, err
+	doc, err = n.document(v)
+	return doc, n.apart, n.report, err
 }
 
 // Settle is Normalize for a document that is no message: `schemas` is neither
@@ -75,6 +84,7 @@ type settler struct {
 	mode   Mode
 	stored bool // what a connection stored in another mode must not be refused now
 	late   []late
+	apart  value.Value // see Part
 	report Report
 }
 
@@ -110,7 +120,7 @@ func (n *settler) schemas(v value.Value) error {
 			n.report.Add(OldSchema)
 		case s == nil && n.mode == Interop:
 			return badSyntax("`schemas` names %.128q, which is no schema of a %s.", e.Text(), n.rt.Name)
-		case s == nil && n.mode == Strict && oldURN(e.Text()):
+		case s == nil && n.mode == Strict && OldURN(e.Text()):
 			return badSyntax("`schemas` names %.128q, which is of SCIM 1.x.", e.Text())
 		case s == nil:
 			n.report.Add(UnknownSchema)
@@ -126,7 +136,9 @@ func (n *settler) schemas(v value.Value) error {
 	return nil
 }
 
-func oldURN(urn string) bool {
+// OldURN reports whether a name is one of SCIM 1.x, or begins with one. Strict
+// refuses them.
+func OldURN(urn string) bool {
 	const old = "urn:scim:schemas:"
 	return len(urn) > len(old) && sameName(urn[:len(old)], old)
 }

@@ -362,6 +362,44 @@ func FuzzNormalize(f *testing.F) {
 	})
 }
 
+// A group's members, by whatever name a dialect takes for theirs.
+func TestPart(t *testing.T) {
+	const urn = schema.GroupURN
+	for in, want := range map[string][3]string{ // compat, strict, interop: the members, or a code
+		`"members":["a"]`:                                      {`["a"]`, `["a"]`, `["a"]`},
+		`"MEMBERS":"a"`:                                        {`"a"`, `"a"`, `"a"`},
+		`"members":null`:                                       {`null`, `null`, `null`},
+		`"members":[]`:                                         {`[]`, `[]`, `[]`},
+		`"externalId":"e"`:                                     {``, ``, ``},
+		`"` + urn + `:members":["a"]`:                          {`["a"]`, ``, `400`},
+		`"` + urn + `:members":null`:                           {`null`, ``, `400`},
+		`"` + urn + `":{"members":["a"]}`:                      {`["a"]`, ``, `400`},
+		`"` + urn + `":{"` + urn + `:members":["a"]}`:          {`["a"]`, ``, `400`},
+		`"urn:scim:schemas:core:1.0:members":["a"]`:            {`["a"]`, `400`, `400`},
+		`"members":["a"],"` + urn + `:members":["a"]`:          {`400`, `["a"]`, `400`},
+		`"members":["a"],"` + urn + `":{"members":["b"]}`:      {`400`, `["a"]`, `400`},
+		`"members":["a"],"` + urn + `":{"members":null}`:       {`["a"]`, `["a"]`, `400`},
+		`"` + urn + `":{"members":["b"]},"members":[]`:         {`["b"]`, `[]`, `400`},
+		`"members.value":"a","x:members":["a"],"Members.x":[]`: {``, ``, `400`},
+	} {
+		for m, want := range want {
+			doc, apart, _, err := schema.Group.Part(parse(t, `{"schemas":["`+urn+`"],"displayName":"N",`+in+`}`), schema.Mode(m))
+			got := string(apart.Get("members").Append(nil))
+			switch {
+			case err != nil && !fault.Coded(err, fault.InvalidSyntax):
+				t.Errorf("%s: Part(%s) fails with %v", schema.Mode(m), in, err)
+			case err != nil:
+				got = "400"
+			case apart.Get("members").Kind() == value.Absent:
+				got = ""
+			}
+			if got != want || doc.Get("members").Kind() != value.Absent {
+				t.Errorf("%s: Part(%s) gives %s and the members %s, want %s", schema.Mode(m), in, doc.Append(nil), got, want)
+			}
+		}
+	}
+}
+
 func BenchmarkNormalize(b *testing.B) {
 	v := file(b, "user-739.json")
 	b.ReportAllocs()

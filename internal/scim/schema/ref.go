@@ -35,6 +35,16 @@ func (rt *ResourceType) Find(path string, m Mode, report *Report) (Ref, bool) {
 	return r, ok
 }
 
+// IsOwn reports whether the URN is that of the type's own schema, which in Compat
+// may stand for the resource itself. The report counts an alias.
+func (rt *ResourceType) IsOwn(urn string, m Mode, report *Report) bool {
+	own, alias := rt.Schema.is(urn, m)
+	if alias {
+		report.Add(OldSchema)
+	}
+	return own
+}
+
 // unqualified finds an attribute among those of the extensions. Only what the
 // RFCs define goes without saying where: nobody names what is ours by mistake,
 // but a directory may well have products of its own.

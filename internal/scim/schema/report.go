@@ -29,7 +29,7 @@ const (
 	OperationCase                // "Replace" was read as "replace"
 	NoOperations                 // an empty list of operations was taken for no change
 	Upserted                     // a replace found nothing to replace and created it
-	RemoveListed                 // a remove without a filter removed the values that it listed
+	RemoveListed                 // a remove took away the values that it listed, and no others
 	UnknownSort                  // a sortBy that names nothing to sort by was passed over
 	ruleCount
 )

@@ -119,8 +119,19 @@ var questions = []dialectRow{
 	{"remove members by their type", "PATCH /Groups/TEAM", `{"op":"add","path":"members","value":[{"value":"OTHER"}]},{"op":"remove","path":"members[type eq \"User\" and not (value eq \"BO\")]"}`, nil, outcomes{
 		"compat": {"204", "", "TEAM members: BO OTHER"},
 	}},
+	{"remove members by a filter with a value", "PATCH /Groups/TEAM", `{"op":"remove","path":"members[type eq \"User\"]","value":[{"value":"ANA"}]}`, nil, outcomes{
+		"compat": {"204", "removeListed=1", "TEAM members: BO"},
+		"strict": {"204", "", "TEAM members: "},
+	}},
+	{"remove members by their names", "PATCH /Groups/TEAM", `{"op":"remove","path":"members[display ne \"Ana Ruiz\"]"}`, nil, outcomes{
+		"compat": {"400 invalidFilter", "", "TEAM members: ANA BO"},
+	}},
 	{"replace a member", "PATCH /Groups/TEAM", `{"op":"replace","path":"members[value eq \"ANA\"]","value":{"value":"CY"}}`, nil, outcomes{
 		"compat":  {"204", "", "TEAM members: BO CY"},
+		"interop": {"400 invalidPath", "", "TEAM members: ANA BO"},
+	}},
+	{"replace a user by a group", "PATCH /Groups/TEAM", `{"op":"replace","path":"members[type eq \"User\"]","value":{"value":"OTHER"}}`, nil, outcomes{
+		"compat":  {"204", "", "TEAM members: OTHER"},
 		"interop": {"400 invalidPath", "", "TEAM members: ANA BO"},
 	}},
 	{"replace who is no member", "PATCH /Groups/TEAM", `{"op":"replace","path":"members[value eq \"CY\"]","value":{"value":"CY"}}`, nil, outcomes{
@@ -171,6 +182,40 @@ var questions = []dialectRow{
 	{"a single member in PATCH", "PATCH /Groups/TEAM", `{"op":"add","path":"members","value":{"value":"CY"}}`, nil, outcomes{
 		"compat": {"204", "", "TEAM members: ANA BO CY"},
 	}},
+	{"members by a URN in PUT", "PUT /Groups/TEAM", `{"schemas":["` + groupURN + `"],"displayName":"Team one","` + groupURN + `:members":[{"value":"CY"}]}`, nil, outcomes{
+		"compat":  {"200", "pathName=1", "TEAM members: CY"},
+		"strict":  {"200", "unknownSchema=1", "TEAM members: "},
+		"interop": {"400 invalidSyntax", "", "TEAM members: ANA BO"},
+	}},
+	{"members by a URN of SCIM 1.x in PUT", "PUT /Groups/TEAM", `{"schemas":["` + groupURN + `"],"displayName":"Team one","` + oldCore + `:members":[{"value":"CY"}]}`, nil, outcomes{
+		"compat": {"200", "oldSchema=1 pathName=1", "TEAM members: CY"},
+		"strict": {"400 invalidSyntax", "", "TEAM members: ANA BO"},
+	}},
+	{"members under the core schema's URN in PUT", "PUT /Groups/TEAM", `{"schemas":["` + groupURN + `"],"` + groupURN + `":{"displayName":"Team one","members":[{"value":"CY"}]}}`, nil, outcomes{
+		"compat":  {"200", "pathName=1", "TEAM members: CY"},
+		"strict":  {"400 invalidValue", "unknownSchema=1", "TEAM members: ANA BO"},
+		"interop": {"400 invalidSyntax", "", "TEAM members: ANA BO"},
+	}},
+	{"members under the core schema's URN in POST", "POST /Groups", `{"schemas":["` + groupURN + `"],"displayName":"New","` + groupURN + `":{"members":[{"value":"CY"}]}}`, nil, outcomes{
+		"compat":  {"201 members", "pathName=1", ""},
+		"strict":  {"201", "unknownSchema=1", ""},
+		"interop": {"400 invalidSyntax", "", ""},
+	}},
+	{"members under the core schema's URN in PATCH", "PATCH /Groups/TEAM", `{"op":"add","value":{"` + groupURN + `":{"displayName":"Team 1","members":[{"value":"CY"}]}}}`, nil, outcomes{
+		"compat":  {"204", "pathName=1", "TEAM members: ANA BO CY\n" + `TEAM displayName: "Team 1"`},
+		"strict":  {"204", "unknownSchema=1", "TEAM members: ANA BO"},
+		"interop": {"400 invalidSyntax", "", "TEAM members: ANA BO"},
+	}},
+	{"members given twice", "PUT /Groups/TEAM", `{"schemas":["` + groupURN + `"],"displayName":"Team one","members":[{"value":"CY"}],"` + groupURN + `:members":[{"value":"ANA"}]}`, nil, outcomes{
+		"compat":  {"400 invalidSyntax", "pathName=1", "TEAM members: ANA BO"},
+		"strict":  {"200", "unknownSchema=1", "TEAM members: CY"},
+		"interop": {"400 invalidSyntax", "", "TEAM members: ANA BO"},
+	}},
+	{"members given once, and as nothing", "PUT /Groups/TEAM", `{"schemas":["` + groupURN + `"],"displayName":"Team one","members":null,"` + groupURN + `:members":[{"value":"CY"}],"` + groupURN + `":{"members":[]}}`, nil, outcomes{
+		"compat":  {"200", "pathName=2", "TEAM members: CY"},
+		"strict":  {"200", "unknownSchema=2", "TEAM members: "},
+		"interop": {"400 invalidSyntax", "", "TEAM members: ANA BO"},
+	}},
 	{"replace whole complex", "PATCH /Users/ANA", `{"op":"replace","path":"name","value":{"givenName":"Anita"}}`, nil, outcomes{
 		"compat":  {"200", "", `ANA name: {"familyName":"Ruiz","givenName":"Anita"}`},
 		"interop": {"200", "", `ANA name: {"givenName":"Anita"}`},
@@ -214,9 +259,17 @@ var questions = []dialectRow{
 		"interop": {"400 invalidSyntax", "", "TEAM members: ANA BO"},
 	}},
 	{"SCIM 1.x URNs in value", "PATCH /Users/ANA", `{"op":"add","value":{"` + oldCore + `:title":"Boss","` + oldEnt + `":{"division":"D"}}}`, nil, outcomes{
-		"compat":  {"200", "oldSchema=2 pathName=1", `ANA title: "Boss"` + "\n" + `ANA ` + ent + `: {"division":"D"}`},
-		"strict":  {"200", "unknownSchema=2", "ANA title: -\nANA " + ent + ": -"},
-		"interop": {"400 invalidSyntax", "", "ANA title: -"},
+		"compat": {"200", "oldSchema=2 pathName=1", `ANA title: "Boss"` + "\n" + `ANA ` + ent + `: {"division":"D"}`},
+		"strict": {"400 invalidSyntax", "", "ANA title: -\nANA " + ent + ": -"},
+	}},
+	{"a deactivation under the core schema's URN of SCIM 1.x", "PATCH /Users/ANA", `{"op":"replace","value":{"` + oldCore + `":{"active":false}}}`, nil, outcomes{
+		"compat": {"200", "oldSchema=1 pathName=1", "ANA active: false"},
+		"strict": {"400 invalidSyntax", "", "ANA active: true"},
+	}},
+	{"a deactivation at the core schema's URN", "PATCH /Users/ANA", `{"op":"replace","path":"` + userURN + `","value":{"active":false}}`, nil, outcomes{
+		"compat":  {"200", "pathName=1", "ANA active: false"},
+		"strict":  {"400 invalidPath", "", "ANA active: true"},
+		"interop": {"400 invalidSyntax", "", "ANA active: true"},
 	}},
 	{"SCIM 1.x URN in a name of a body", "PUT /Users/ANA", `{"schemas":["` + userURN + `"],"userName":"ana@corp.test","` + oldCore + `:title":"Boss"}`, nil, outcomes{
 		"compat": {"200", "oldSchema=1 pathName=1", `ANA title: "Boss"`},

@@ -66,19 +66,19 @@ func (c *call) getUser(id string) error {
 	return c.sendUser(http.StatusOK, &u, p)
 }
 
-// normalized reads the body of a POST or PUT as a document to store; the body
-// itself is for what stands apart from the document.
+// normalized reads the body of a POST or PUT as a document to store and what it
+// says of attributes that stand apart from the document.
 func (c *call) normalized(rt *schema.ResourceType) (provision.Doc, value.Value, error) {
 	body, err := c.body()
 	if err != nil {
-		return provision.Doc{}, body, err
+		return provision.Doc{}, value.Value{}, err
 	}
-	doc, report, err := rt.Normalize(body, c.mode)
+	doc, apart, report, err := rt.Part(body, c.mode)
 	c.report = report
 	if err != nil {
-		return provision.Doc{}, body, err
+		return provision.Doc{}, value.Value{}, err
 	}
-	return provision.Doc{Attributes: doc, Extensions: extensions(rt, doc)}, body, nil
+	return provision.Doc{Attributes: doc, Extensions: extensions(rt, doc)}, apart, nil
 }
 
 func (c *call) postUser() error {
