@@ -305,6 +305,8 @@ func (d Directory) journalGroup(ctx context.Context, c *groupChange, guarded boo
 	}
 	if guarded {
 		writes = d.unmoved(c.group, writes)
+	} else if c.most > 0 {
+		d.within(c.group, c.most, writes)
 	}
 	next.Journal = j.Event
 	v, err := d.s.table.Commit(ctx, append(append(writes, c.writes...), table.Replace(c.group.Item, next.Encode()))...)
