@@ -143,6 +143,65 @@ func TestAChoiceIsOfOneMoment(t *testing.T) {
 	}
 }
 
+// peeking does something else after the read that it is armed for, if that comes
+// before a commit.
+type peeking struct {
+	table.Table
+	at    int // which of the reads to come; 0: none
+	after func()
+}
+
+func (p *peeking) Commit(ctx context.Context, writes ...table.Write) (table.Version, error) {
+	p.at = 0
+	return p.Table.Commit(ctx, writes...)
+}
+
+func (p *peeking) Get(ctx context.Context, keys ...table.Key) ([]table.Item, error) {
+	items, err := p.Table.Get(ctx, keys...)
+	if p.at > 0 {
+		if p.at--; p.at == 0 {
+			p.after()
+		}
+	}
+	return items, err
+}
+
+// TestANamedChoiceIsOfOneMoment: of two who each replace the same members by
+// somebody else one finds them gone, wherever the other comes between.
+func TestANamedChoiceIsOfOneMoment(t *testing.T) {
+	for name, size := range map[string]int{"one commit": 1, "a journal": 50} {
+		t.Run(name, func(t *testing.T) {
+			for at := 1; at <= 12; at++ {
+				var p *peeking
+				w := newWorldOver(t, func(tab table.Table) table.Table { p = &peeking{Table: tab}; return p })
+				ids := w.crowd(w.a, size+2)
+				old, mine, yours := ids[:size], ids[size], ids[size+1]
+				g, err := w.a.CreateGroup(t.Context(), group("Team"), old)
+				if err != nil {
+					t.Fatal(err)
+				}
+				swap := func(to string) error {
+					_, err := w.a.ChangeMembers(t.Context(), string(g.ID),
+						[]provision.MemberOp{choice(func(m roster.Member) bool { return slices.Contains(old, m.ID) }, old, to)})
+					return err
+				}
+				p.at, p.after = at, func() {
+					if err := swap(yours); err != nil {
+						t.Error(err)
+					}
+				}
+				if err := swap(mine); err != nil {
+					t.Error(err)
+				}
+				if got := w.members(w.a, g.ID); len(got) != 1 || !got[mine] && !got[yours] {
+					t.Errorf("with the other after read %d the group lists %d members, want one of the two new ones", at, len(got))
+				}
+				w.finish()
+			}
+		})
+	}
+}
+
 // TestChoicesAreBounded: beyond that who is meant is to be named by id, which
 // works in a group of any size.
 func TestChoicesAreBounded(t *testing.T) {

@@ -150,6 +150,7 @@ type tally struct {
 	// For choices: the members among whom they choose, as they were read.
 	read   map[string]roster.Member
 	all    []roster.Member // everybody, in order; nil where choices name whom they mean
+	chose  bool            // one did, by who the members were
 	looked int             // how many the choices have looked at
 	most   int
 
@@ -240,6 +241,7 @@ func (t *tally) apply(op MemberOp, known map[string]roster.Member) error {
 			}
 		}
 	case ChooseMembers:
+		t.chose = t.chose || !t.whole
 		now, err := t.among(op.Choice.Among)
 		if err != nil {
 			return err
@@ -292,7 +294,7 @@ func (t *tally) among(ids []string) ([]roster.Member, error) {
 
 // replaced compares the members with those who are to be all of them.
 func (t *tally) replaced(ctx context.Context, g identity.Group) (net, error) {
-	n := net{whole: true, most: t.listed}
+	n := net{whole: true, most: t.listed, looked: t.chose}
 	for _, id := range t.order {
 		if t.want[id].in {
 			n.list = append(n.list, t.want[id].m)
@@ -318,9 +320,9 @@ func (t *tally) replaced(ctx context.Context, g identity.Group) (net, error) {
 
 // changed compares those of whom the steps speak with who is a member.
 func (t *tally) changed(ctx context.Context, g identity.Group) (net, error) {
-	n := net{looked: t.all != nil}
+	n := net{looked: t.chose}
 	are := t.read
-	if !n.looked {
+	if t.all == nil {
 		var err error
 		if are, err = t.d.Roster.AreMembers(ctx, g, t.order...); err != nil {
 			return net{}, err
