@@ -202,6 +202,46 @@ func TestANamedChoiceIsOfOneMoment(t *testing.T) {
 	}
 }
 
+// TestAChoiceFromAllGivesUp: it reads everybody each time that another comes
+// between its look and its commit, so it does not try for ever.
+func TestAChoiceFromAllGivesUp(t *testing.T) {
+	for name, behind := range map[string][]provision.MemberOp{"alone": nil, "before a whole list": op(provision.ReplaceMembers)} {
+		t.Run(name, func(t *testing.T) {
+			var m *meddling
+			w := newWorldOver(t, func(tab table.Table) table.Table { m = &meddling{Table: tab}; return m })
+			ids := w.crowd(w.a, 20)
+			g, err := w.a.CreateGroup(t.Context(), group("Team"), ids[:1])
+			if err != nil {
+				t.Fatal(err)
+			}
+			came, looks := 1, 0
+			add := func() {
+				if _, err := w.a.ChangeMembers(t.Context(), string(g.ID), op(provision.AddMembers, ids[came])); err != nil {
+					t.Error(err)
+				}
+				came++
+			}
+			step := choice(func(r roster.Member) bool {
+				if r.ID == ids[0] {
+					looks++
+					if m.first = nil; came < len(ids) {
+						m.first = add
+					}
+				}
+				return r.ID == ids[0]
+			}, nil)
+			_, err = w.a.ChangeMembers(t.Context(), string(g.ID), append([]provision.MemberOp{step}, behind...))
+			if !fault.Is(err, fault.Unavailable) || looks > 8 {
+				t.Errorf("a choice that others get ahead of gives %v after %d looks, want unavailable after 8", err, looks)
+			}
+			if got := w.members(w.a, g.ID); !got[ids[0]] || len(got) != came {
+				t.Errorf("the group lists %d members, want the %d that were and came", len(got), came)
+			}
+			w.finish()
+		})
+	}
+}
+
 // TestChoicesAreBounded: beyond that who is meant is to be named by id, which
 // works in a group of any size.
 func TestChoicesAreBounded(t *testing.T) {

@@ -75,6 +75,7 @@ type net struct {
 	whole       bool            // the steps say who the members are:
 	list        []roster.Member // these
 	looked      bool            // the steps depend on who the members were
+	everybody   bool            // ... and all of them were read for it
 	most        int             // how many there may be for it; 0: any number
 }
 
@@ -294,7 +295,7 @@ func (t *tally) among(ids []string) ([]roster.Member, error) {
 
 // replaced compares the members with those who are to be all of them.
 func (t *tally) replaced(ctx context.Context, g identity.Group) (net, error) {
-	n := net{whole: true, most: t.listed, looked: t.chose}
+	n := net{whole: true, most: t.listed, looked: t.chose, everybody: t.chose}
 	for _, id := range t.order {
 		if t.want[id].in {
 			n.list = append(n.list, t.want[id].m)
@@ -320,7 +321,7 @@ func (t *tally) replaced(ctx context.Context, g identity.Group) (net, error) {
 
 // changed compares those of whom the steps speak with who is a member.
 func (t *tally) changed(ctx context.Context, g identity.Group) (net, error) {
-	n := net{looked: t.chose}
+	n := net{looked: t.chose, everybody: t.all != nil}
 	are := t.read
 	if t.all == nil {
 		var err error
