@@ -143,6 +143,105 @@ func TestAChoiceIsOfOneMoment(t *testing.T) {
 	}
 }
 
+// peeking does something else after the read that it is armed for, if that comes
+// before a commit.
+type peeking struct {
+	table.Table
+	at    int // which of the reads to come; 0: none
+	after func()
+}
+
+func (p *peeking) Commit(ctx context.Context, writes ...table.Write) (table.Version, error) {
+	p.at = 0
+	return p.Table.Commit(ctx, writes...)
+}
+
+func (p *peeking) Get(ctx context.Context, keys ...table.Key) ([]table.Item, error) {
+	items, err := p.Table.Get(ctx, keys...)
+	if p.at > 0 {
+		if p.at--; p.at == 0 {
+			p.after()
+		}
+	}
+	return items, err
+}
+
+// TestANamedChoiceIsOfOneMoment: of two who each replace the same members by
+// somebody else one finds them gone, wherever the other comes between.
+func TestANamedChoiceIsOfOneMoment(t *testing.T) {
+	for name, size := range map[string]int{"one commit": 1, "a journal": 50} {
+		t.Run(name, func(t *testing.T) {
+			for at := 1; at <= 12; at++ {
+				var p *peeking
+				w := newWorldOver(t, func(tab table.Table) table.Table { p = &peeking{Table: tab}; return p })
+				ids := w.crowd(w.a, size+2)
+				old, mine, yours := ids[:size], ids[size], ids[size+1]
+				g, err := w.a.CreateGroup(t.Context(), group("Team"), old)
+				if err != nil {
+					t.Fatal(err)
+				}
+				swap := func(to string) error {
+					_, err := w.a.ChangeMembers(t.Context(), string(g.ID),
+						[]provision.MemberOp{choice(func(m roster.Member) bool { return slices.Contains(old, m.ID) }, old, to)})
+					return err
+				}
+				p.at, p.after = at, func() {
+					if err := swap(yours); err != nil {
+						t.Error(err)
+					}
+				}
+				if err := swap(mine); err != nil {
+					t.Error(err)
+				}
+				if got := w.members(w.a, g.ID); len(got) != 1 || !got[mine] && !got[yours] {
+					t.Errorf("with the other after read %d the group lists %d members, want one of the two new ones", at, len(got))
+				}
+				w.finish()
+			}
+		})
+	}
+}
+
+// TestAChoiceFromAllGivesUp: it reads everybody each time that another comes
+// between its look and its commit, so it does not try for ever.
+func TestAChoiceFromAllGivesUp(t *testing.T) {
+	for name, behind := range map[string][]provision.MemberOp{"alone": nil, "before a whole list": op(provision.ReplaceMembers)} {
+		t.Run(name, func(t *testing.T) {
+			var m *meddling
+			w := newWorldOver(t, func(tab table.Table) table.Table { m = &meddling{Table: tab}; return m })
+			ids := w.crowd(w.a, 20)
+			g, err := w.a.CreateGroup(t.Context(), group("Team"), ids[:1])
+			if err != nil {
+				t.Fatal(err)
+			}
+			came, looks := 1, 0
+			add := func() {
+				if _, err := w.a.ChangeMembers(t.Context(), string(g.ID), op(provision.AddMembers, ids[came])); err != nil {
+					t.Error(err)
+				}
+				came++
+			}
+			step := choice(func(r roster.Member) bool {
+				if r.ID == ids[0] {
+					looks++
+					if m.first = nil; came < len(ids) {
+						m.first = add
+					}
+				}
+				return r.ID == ids[0]
+			}, nil)
+			_, err = w.a.ChangeMembers(t.Context(), string(g.ID), append([]provision.MemberOp{step}, behind...))
+			if !fault.Is(err, fault.Unavailable) || looks > 8 {
+				t.Errorf("a choice that others get ahead of gives %v after %d looks, want unavailable after 8", err, looks)
+			}
+			if got := w.members(w.a, g.ID); !got[ids[0]] || len(got) != came {
+				t.Errorf("the group lists %d members, want the %d that were and came", len(got), came)
+			}
+			w.finish()
+		})
+	}
+}
+
 // TestChoicesAreBounded: beyond that who is meant is to be named by id, which
 // works in a group of any size.
 func TestChoicesAreBounded(t *testing.T) {

@@ -152,7 +152,7 @@ func (d Directory) changeGroup(ctx context.Context, id string, match Match, edit
 		return roster.Group{}, false, err
 	}
 	var last error
-	for lost := 0; lost < tries; {
+	for lost, rounds := 0, tries; lost < rounds; {
 		g, err := d.quietGroup(ctx, own, read)
 		if err != nil {
 			return roster.Group{}, false, err
@@ -163,6 +163,9 @@ func (d Directory) changeGroup(ctx context.Context, id string, match Match, edit
 		n, err := d.netMembers(ctx, g, ops)
 		if err != nil {
 			return roster.Group{}, false, err
+		}
+		if n.everybody {
+			rounds = patient
 		}
 		c := groupChange{group: g, net: n}
 		if edit != nil {
@@ -223,8 +226,9 @@ func (d Directory) changeGroup(ctx context.Context, id string, match Match, edit
 	return roster.Group{}, false, busy(last)
 }
 
-// patient is how many rounds a whole list may lose to others before it locks
-// them out.
+// patient is how many rounds may be lost to others that read all members: a
+// whole list then locks the others out. Where it depends on who the members are
+// that could not be kept, so it gives up.
 const patient = 8
 
 // quietGroup returns the group at a moment without a journal, of which a bare
@@ -307,6 +311,8 @@ func (d Directory) journalGroup(ctx context.Context, c *groupChange, guarded boo
 	}
 	if guarded {
 		writes = d.unmoved(c.group, writes)
+	} else if c.most > 0 {
+		d.within(c.group, c.most, writes)
 	}
 	next.Journal = j.Event
 	v, err := d.s.table.Commit(ctx, append(append(writes, c.writes...), table.Replace(c.group.Item, next.Encode()))...)

@@ -116,6 +116,22 @@ func (d Directory) unmoved(g roster.Group, writes []table.Write) []table.Write {
 	return writes
 }
 
+// within makes the writes that lock the headers of the group's members depend on
+// there being no more than most: each header may have grown by its share of what
+// was missing to it.
+func (d Directory) within(g roster.Group, most int, writes []table.Write) {
+	keys := d.Roster.HeaderKeys(g.ID)
+	room := max(0, int64(most-g.Count)) / int64(len(keys))
+	for i := range writes {
+		if w := &writes[i]; w.Op == table.OpAdd && slices.Contains(keys, w.Key) {
+			w.Max = roster.Lock + room
+			if at := slices.IndexFunc(g.Headers, func(h table.Item) bool { return h.Key == w.Key }); at >= 0 {
+				w.Max += g.Headers[at].N
+			}
+		}
+	}
+}
+
 // memberWrites builds the writes that make somebody members. The headers' bounds
 // keep them out while a journal is carried out.
 func (d Directory) memberWrites(g identity.Group, add []roster.Member) []table.Write {

@@ -29,6 +29,10 @@ type MemberOp struct {
 
 	Choice *Choice // of ChooseMembers
 
+	// Most is, of ReplaceMembers, how many members the group may have for it, of
+	// whom the client cannot have read more; 0: any number.
+	Most int
+
 	// Corrected is told of each id that is something else than Types says, once or
 	// more often. Nil: nobody wants to know.
 	Corrected func(id string)
@@ -71,6 +75,8 @@ type net struct {
 	whole       bool            // the steps say who the members are:
 	list        []roster.Member // these
 	looked      bool            // the steps depend on who the members were
+	everybody   bool            // ... and all of them were read for it
+	most        int             // how many there may be for it; 0: any number
 }
 
 func (n net) size() int { return len(n.add) + len(n.remove) }
@@ -118,6 +124,9 @@ func (d Directory) netMembers(ctx context.Context, g roster.Group, ops []MemberO
 		return net{}, err
 	}
 	t := tally{d: d, want: map[string]word{}}
+	if err := t.bound(g, ops); err != nil {
+		return net{}, err
+	}
 	if err := t.look(ctx, g, ops); err != nil {
 		return net{}, err
 	}
@@ -142,8 +151,11 @@ type tally struct {
 	// For choices: the members among whom they choose, as they were read.
 	read   map[string]roster.Member
 	all    []roster.Member // everybody, in order; nil where choices name whom they mean
+	chose  bool            // one did, by who the members were
 	looked int             // how many the choices have looked at
 	most   int
+
+	listed int // how many members a whole list is refused beyond; 0: any number
 }
 
 // word is the last one on an id.
@@ -157,6 +169,19 @@ func (t *tally) say(m roster.Member, in bool) {
 		t.order = append(t.order, m.ID)
 	}
 	t.want[m.ID] = word{in, m}
+}
+
+// bound refuses a whole list for a group of more members than it may have.
+func (t *tally) bound(g roster.Group, ops []MemberOp) error {
+	for _, op := range ops {
+		if op.Kind != ReplaceMembers || op.Most == 0 {
+			continue
+		}
+		if t.listed = op.Most; g.Count > op.Most {
+			return fault.New(fault.Invalid, fault.TooMany, "The group has more than %d members, which are not listed with it, and a body without `members` would remove them all. Change the group by PATCH, or send `\"members\": []` to remove everybody.", op.Most)
+		}
+	}
+	return nil
 }
 
 // look reads the members that the choices among the steps choose from: those
@@ -217,6 +242,7 @@ func (t *tally) apply(op MemberOp, known map[string]roster.Member) error {
 			}
 		}
 	case ChooseMembers:
+		t.chose = t.chose || !t.whole
 		now, err := t.among(op.Choice.Among)
 		if err != nil {
 			return err
@@ -269,7 +295,7 @@ func (t *tally) among(ids []string) ([]roster.Member, error) {
 
 // replaced compares the members with those who are to be all of them.
 func (t *tally) replaced(ctx context.Context, g identity.Group) (net, error) {
-	n := net{whole: true}
+	n := net{whole: true, most: t.listed, looked: t.chose, everybody: t.chose}
 	for _, id := range t.order {
 		if t.want[id].in {
 			n.list = append(n.list, t.want[id].m)
@@ -295,9 +321,9 @@ func (t *tally) replaced(ctx context.Context, g identity.Group) (net, error) {
 
 // changed compares those of whom the steps speak with who is a member.
 func (t *tally) changed(ctx context.Context, g identity.Group) (net, error) {
-	n := net{looked: t.all != nil}
+	n := net{looked: t.chose, everybody: t.all != nil}
 	are := t.read
-	if !n.looked {
+	if t.all == nil {
 		var err error
 		if are, err = t.d.Roster.AreMembers(ctx, g, t.order...); err != nil {
 			return net{}, err

@@ -9,7 +9,10 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"gatehouse/internal/scim/value"
 	"gatehouse/internal/web/scimhttp"
@@ -495,6 +498,62 @@ func TestBulkKeepsTheOrderThatMatters(t *testing.T) {
 		w.bulk(bulkOf(titles...)).statuses(slices.Repeat([]int{200}, 30)...)
 		w.get("/Users/"+c).is("title", `"29"`)
 	}
+}
+
+// What depends on who is in a group comes after every DELETE that stands before
+// it, and before those behind it, though neither mentions the other.
+func TestBulkKeepsTheOrderOfDeletions(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		versioned := func(w *world, g, op string) string {
+			tag := string(value.Str(w.get("/Groups/" + g).header.Get("ETag")).Append(nil))
+			return strings.Replace(op, "{", `{"version":`+tag+`,`, 1)
+		}
+		for name, c := range map[string]struct {
+			op            func(w *world, g, other string) string
+			before, after int // its status before the DELETE of a member, and after it
+		}{
+			"a version": {func(w *world, g, _ string) string {
+				return versioned(w, g, change("/Groups/"+g, `{"op":"replace","path":"displayName","value":"Crew"}`))
+			}, 204, 412},
+			"a DELETE with a version": {func(w *world, g, _ string) string {
+				return versioned(w, g, drop("/Groups/"+g))
+			}, 204, 412},
+			"a filter": {func(_ *world, g, other string) string {
+				return change("/Groups/"+g, fmt.Sprintf(`{"op":"replace","path":"members[type pr]","value":{"value":%q}}`, other))
+			}, 204, 400},
+			"how many there are": {func(w *world, g, other string) string {
+				w.do("PATCH", "/Groups/"+g, patch(fmt.Sprintf(`{"op":"add","path":"members","value":[{"value":%q}]}`, other))).want(204)
+				w.Bound(0, 1, 0)
+				return put("/Groups/"+g, fmt.Sprintf(`{"schemas":[%q],"displayName":"Crew"}`, groupURN))
+			}, 400, 200},
+		} {
+			for i := range 16 {
+				w := newWorld(t, "strict")
+				member := "/Users/" + w.user("ada@example.com")
+				if i&1 > 0 {
+					member = "/Groups/" + w.group("Inner")
+				}
+				g := w.group("Team", member[strings.LastIndexByte(member, '/')+1:])
+				op := c.op(w, g, w.user("bo@example.com"))
+				// One of two that are on their way together is overtaken.
+				var commits atomic.Int32
+				w.table.breaks(func(op string) error {
+					if op == "commit" && commits.Add(1) == 1 {
+						time.Sleep(time.Second)
+					}
+					return nil
+				})
+				if i&2 > 0 {
+					w.bulk(bulkOf(op, drop(member))).statuses(c.before, 204)
+				} else {
+					w.bulk(bulkOf(drop(member), op)).statuses(204, c.after)
+				}
+				if t.Failed() {
+					t.Fatalf("%s: as above", name)
+				}
+			}
+		}
+	})
 }
 
 func TestBulkVersions(t *testing.T) {

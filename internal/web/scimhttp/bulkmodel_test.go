@@ -18,7 +18,7 @@ import (
 // a place among those that were there before (0 and up), or by that of a POST in
 // the request (-1 and down); nobody is none.
 type randomOp struct {
-	kind    string // "POST /Users" and so on; "add" and "remove" are PATCHes of members
+	kind    string // "POST /Users" and so on; "add", "remove" and "choose" are PATCHes of members
 	target  int
 	name    string
 	manager int
@@ -45,7 +45,7 @@ func (o randomOp) path(name func(int) (string, bool)) string {
 	switch o.kind {
 	case "POST /Users", "POST /Groups":
 		return o.kind[5:]
-	case "add", "remove", "DELETE /Groups":
+	case "add", "remove", "choose", "DELETE /Groups":
 		return "/Groups/" + id
 	}
 	return "/Users/" + id
@@ -80,6 +80,9 @@ func (o randomOp) data(name func(int) (string, bool)) string {
 	case "remove":
 		return patch(fmt.Sprintf(`{"op":"remove","path":"members[value eq \"%s\"]"}`, strings.Join(list, `\" or value eq \"`)))
 	}
+	if o.kind == "choose" { // by who is there: refused if nobody is
+		return patch(fmt.Sprintf(`{"op":"replace","path":"members[not (type eq \"Group\")]","value":%s}`, memberList(list)))
+	}
 	return ""
 }
 
@@ -91,7 +94,7 @@ func memberList(ids []string) string {
 
 func (o randomOp) method() string {
 	switch m, _, _ := strings.Cut(o.kind, " "); m {
-	case "add", "remove":
+	case "add", "remove", "choose":
 		return "PATCH"
 	default:
 		return m
@@ -101,7 +104,7 @@ func (o randomOp) method() string {
 const there = 4 // users before the request, and half as many groups
 
 func randomOps(t *rapid.T) []randomOp {
-	kinds := []string{"POST /Users", "POST /Users", "POST /Users", "POST /Groups", "PUT /Users", "PATCH title", "PATCH userName", "PATCH manager", "DELETE /Users", "DELETE /Groups", "add", "remove"}
+	kinds := []string{"POST /Users", "POST /Users", "POST /Users", "POST /Groups", "PUT /Users", "PATCH title", "PATCH userName", "PATCH manager", "DELETE /Users", "DELETE /Groups", "add", "remove", "choose"}
 	ops := make([]randomOp, rapid.IntRange(1, 14).Draw(t, "operations"))
 	places := map[string][]int{"user": {0, 1, 2, 3}, "group": {there, there + 1}}
 	for i := range ops {
@@ -126,13 +129,15 @@ func randomOps(t *rapid.T) []randomOp {
 			continue
 		case "PATCH manager":
 			o.manager = some("user")
+		case "choose":
+			o.members = append(o.members, some("user"))
 		case "POST /Groups", "add", "remove":
 			for range rapid.IntRange(1, 3).Draw(t, "members") {
 				o.members = append(o.members, some("user"))
 			}
 		}
 		switch o.kind {
-		case "add", "remove", "DELETE /Groups":
+		case "add", "remove", "choose", "DELETE /Groups":
 			o.target = some("group")
 		case "POST /Groups":
 		default:

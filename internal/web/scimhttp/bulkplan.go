@@ -2,9 +2,11 @@ package scimhttp
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 
 	"gatehouse/internal/identity"
+	"gatehouse/internal/scim/filter"
 	"gatehouse/internal/scim/value"
 )
 
@@ -60,8 +62,9 @@ func (b *bulk) order() []step {
 // link finds which steps have to wait for which, so that the rest may run side
 // by side and the outcome is still that of one after the other: an operation
 // waits for what it refers to, for those before it on the same resource, for a
-// DELETE of what it mentions and the other way around, and where a name might be
-// let go of by one and taken by the other. It adds no wait against the order.
+// DELETE of what it mentions and the other way around, where a name might be let
+// go of by one and taken by the other, and, if it depends on who is in a group,
+// for every DELETE and the other way around. It adds no wait against the order.
 func (b *bulk) link(steps []step) {
 	l := linker{steps: steps, at: map[string][]int{}}
 	for _, o := range b.ops {
@@ -91,6 +94,8 @@ const (
 	keyName     = "name "     // the last to take it
 	keyTook     = "took "     // a name of a resource type, since the last that did both
 	keyFreed    = "freed "    // the same for letting one go
+	keyDeletes  = "deletes"   // those that may take members out of any group
+	keyDepends  = "depends"   // those whose outcome depends on who is in a group
 )
 
 // wait makes the step i come after those that are remembered.
@@ -131,9 +136,27 @@ func (l *linker) link(i int) {
 			}
 			return text
 		})
+		l.membership(i)
 	}
 	if !l.steps[i].mend {
 		l.naming(i)
+	}
+}
+
+// membership orders those who depend on who is in a group among the DELETEs: of
+// which groups somebody is a member is not known before it is read.
+func (l *linker) membership(i int) {
+	o := l.steps[i].op
+	depends, deletes := o.depends(), o.method == http.MethodDelete
+	if depends {
+		l.wait(i, keyDeletes)
+	}
+	if deletes {
+		l.wait(i, keyDepends)
+		l.at[keyDeletes] = append(l.at[keyDeletes], i)
+	}
+	if depends {
+		l.at[keyDepends] = append(l.at[keyDepends], i)
 	}
 }
 
@@ -180,12 +203,7 @@ func (o *operation) naming() (takes, frees bool) {
 	case http.MethodPut:
 		return true, true
 	}
-	ops := o.data.Get("Operations")
-	list := ops.Elements()
-	if ops.Kind() == value.Object { // one operation for a list of one
-		list = []value.Value{ops}
-	}
-	for _, op := range list {
+	for _, op := range o.changes() {
 		touched := touches(op.Get("path").Text())
 		for _, m := range op.Get("value").Members() {
 			touched = touched || touches(m.Name)
@@ -195,6 +213,52 @@ func (o *operation) naming() (takes, frees bool) {
 		}
 	}
 	return false, false
+}
+
+// changes are the operations of a PATCH.
+func (o *operation) changes() []value.Value {
+	ops := o.data.Get("Operations")
+	if ops.Kind() == value.Object { // one operation for a list of one
+		return []value.Value{ops}
+	}
+	return ops.Elements()
+}
+
+// depends tells whether the outcome may depend on who is in a group, beyond
+// whom the operation mentions: by the group's version, by how many there are, or
+// by a filter.
+func (o *operation) depends() bool {
+	if o.parts[0] != "Groups" || o.method == http.MethodPost {
+		return false
+	}
+	if o.version != "" || o.method == http.MethodPut && o.data.Get("members").Kind() == value.Absent {
+		return true
+	}
+	for _, op := range o.changes() {
+		if choosing(op.Get("path").Text()) || slices.ContainsFunc(op.Get("value").Members(), func(m value.Member) bool { return choosing(m.Name) }) {
+			return true
+		}
+	}
+	return false
+}
+
+// choosing tells whether a path has a filter that selects by more than ids.
+func choosing(path string) bool {
+	if !strings.Contains(path, "[") {
+		return false
+	}
+	p, err := filter.ParsePath(path)
+	return err == nil && p.Filter != nil && !byID(p.Filter)
+}
+
+func byID(e filter.Expr) bool {
+	switch e := e.(type) {
+	case filter.Compare:
+		return e.Op == filter.Eq && strings.EqualFold(e.Path, "value")
+	case filter.Or:
+		return !slices.ContainsFunc(e.Terms, func(t filter.Expr) bool { return !byID(t) })
+	}
+	return false
 }
 
 // touches tells whether a path may lead to a name; an extension may be written

@@ -134,7 +134,8 @@ func (c *call) postGroup() error {
 
 // putGroup replaces name and members. A body without members leaves nobody in
 // the group (RFC 7644 §3.5.1): that is how identity providers that only PUT
-// empty one.
+// empty one. But where GET does not show the members, such a body may be what
+// GET answered, and is refused.
 func (c *call) putGroup(id string) error {
 	p, err := c.projection(schema.Group)
 	if err != nil {
@@ -148,10 +149,14 @@ func (c *call) putGroup(id string) error {
 	if err != nil {
 		return err
 	}
+	most := 0
+	if body.Get("members").Kind() == value.Absent {
+		most = c.h.maxMembers
+	}
 	late := newBelated()
 	g, _, err := c.dir.ChangeGroup(c.r.Context(), id, c.ifMatch(),
 		func(roster.Group) (provision.Doc, error) { return doc, nil },
-		[]provision.MemberOp{{Kind: provision.ReplaceMembers, IDs: ids, Types: patch.MemberTypes(body.Get("members")), Corrected: late.corrected}})
+		[]provision.MemberOp{{Kind: provision.ReplaceMembers, IDs: ids, Most: most, Types: patch.MemberTypes(body.Get("members")), Corrected: late.corrected}})
 	if err != nil {
 		return err
 	}

@@ -40,6 +40,9 @@ const (
 	// bytes for each. In base64, as API Gateway hands it on, it is less than the
 	// 6 MB of a Lambda function's event.
 	maxGroup = 4 << 20
+	// largeAtOnce is how many requests whose body is larger than maxBody are
+	// served at a time: each takes tens of megabytes until it is answered.
+	largeAtOnce = 4
 )
 
 // Config is what a Handler needs.
@@ -60,11 +63,13 @@ type Handler struct {
 	base string // the base URL of the service provider
 
 	maxScan, maxMembers, maxAnswer int
+
+	large chan struct{} // holds one for each request with a large body
 }
 
 // New returns the handler.
 func New(c Config) *Handler {
-	return &Handler{Config: c, base: c.URL + Prefix, maxScan: maxScan, maxMembers: maxMembers, maxAnswer: maxAnswer}
+	return &Handler{Config: c, base: c.URL + Prefix, maxScan: maxScan, maxMembers: maxMembers, maxAnswer: maxAnswer, large: make(chan struct{}, largeAtOnce)}
 }
 
 // call is one request with who asks, and what the log is told of it.
@@ -78,6 +83,7 @@ type call struct {
 
 	ancestry *roster.Ancestry // of groups; nil until it is needed
 
+	large   bool // the body is, and counts in the handler's large
 	changed bool // the change is made: nothing may refuse the request any more
 
 	route  string        // the pattern of the path, never the path
@@ -95,6 +101,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := h.Now()
 	c := &call{h: h, w: w, r: r, route: "none"}
 	defer func() {
+		if c.large {
+			<-h.large
+		}
 		if p := recover(); p != nil {
 			if p == http.ErrAbortHandler {
 				panic(p)

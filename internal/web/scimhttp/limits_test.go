@@ -1,10 +1,16 @@
 package scimhttp_test
 
 import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
+
+	"gatehouse/internal/web/scimhttp"
 )
 
 // TestLimitsAtTheirEdges: what is just within a limit is taken, what is one
@@ -90,4 +96,51 @@ func TestLimitsAtTheirEdges(t *testing.T) {
 	if now := w.get("/Users/" + ada).header.Get("ETag"); now != tag {
 		t.Errorf("a refused PATCH made %s of the version %s", now, tag)
 	}
+}
+
+// TestLargeBodiesAtOnce: four are served at a time, each until it is answered;
+// others go on.
+func TestLargeBodiesAtOnce(t *testing.T) {
+	w := newWorld(t)
+	large := func(name string) string { return team(name) + strings.Repeat(" ", 1<<20) }
+	at := make([]string, 5)
+	for i := range at {
+		at[i] = "/Groups/" + w.group(fmt.Sprint("Team ", i))
+	}
+	arrived, gate := make(chan bool, len(at)), make(chan bool)
+	w.table.breaks(func(op string) error {
+		if op == "commit" {
+			arrived <- true
+			<-gate
+		}
+		return nil
+	})
+	var wait sync.WaitGroup
+	for i := range 4 {
+		wait.Go(func() { w.do("PUT", at[i], large(fmt.Sprint("Crew ", i))).want(200) })
+	}
+	for range 4 {
+		<-arrived
+	}
+	announced := func(n int64) *http.Request {
+		r := httptest.NewRequest("PUT", scimhttp.Prefix+at[4], strings.NewReader(large("Crew 4")))
+		r.Header.Set("Authorization", "Bearer "+w.token)
+		r.ContentLength = n
+		return r
+	}
+	for _, n := range []int64{int64(len(large("Crew 4"))), -1} {
+		if a := w.serve(announced(n)).refused(503, ""); a.header.Get("Retry-After") != "1" {
+			t.Errorf("the fifth of a length of %d is to come again after %q, want 1", n, a.header.Get("Retry-After"))
+		}
+	}
+	w.get(at[4]).want(200).is("displayName", `"Team 4"`)
+	wait.Go(func() { w.do("PUT", at[4], team("Small")+strings.Repeat(" ", 1<<20-len(team("Small")))).want(200) })
+	<-arrived
+	close(gate)
+	wait.Wait()
+	// Whoever has their answer, whatever it is, makes room for others.
+	for range 5 {
+		w.do("PUT", at[4], large("")).refused(400, "invalidValue")
+	}
+	w.serve(announced(-1)).want(200)
 }

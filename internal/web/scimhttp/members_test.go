@@ -310,6 +310,34 @@ func TestALargeGroupGoesBackAsItCame(t *testing.T) {
 	w.do("PUT", "/Groups/"+g, full).want(200)
 }
 
+// TestAGroupThatComesWithoutMembersKeepsThem: who puts back what GET answered
+// removes nobody, however large the group is.
+func TestAGroupThatComesWithoutMembersKeepsThem(t *testing.T) {
+	for _, dialect := range []string{"compat", "strict", "interop"} {
+		w := newWorld(t, dialect)
+		three := []string{w.user("ada@example.com"), w.user("bo@example.com"), w.user("cy@example.com")}
+		at := "/Groups/" + w.group("Team", three...)
+		w.Bound(0, 2, 0)
+		read := w.get(at).want(200).lacks("members")
+		for _, match := range []string{"", read.header.Get("ETag")} {
+			if d := w.do("PUT", at, string(read.body), "If-Match", match).refused(400, "tooMany").text("detail"); !strings.Contains(d, "PATCH") {
+				t.Errorf("the refusal does not say what to do: %s", d)
+			}
+		}
+		w.get(at+"/members?count=0").is("totalResults", "3")
+		w.do("PATCH", at, patch(`{"op":"replace","path":"displayName","value":"Crew"}`)).want(204)
+		for _, none := range []string{"[]", "null"} {
+			w.do("PUT", at, `{"schemas":["`+groupURN+`"],"displayName":"Crew","members":`+none+`}`).want(200)
+			w.get(at+"/members?count=0").is("totalResults", "0")
+			w.do("PUT", at, team("Crew", three...)).want(200)
+		}
+		// Whom GET shows a PUT without members removes.
+		w.Bound(0, 3, 0)
+		w.do("PUT", at, `{"schemas":["`+groupURN+`"],"displayName":"Crew"}`).want(200)
+		w.get(at+"/members?count=0").is("totalResults", "0")
+	}
+}
+
 // TestADeletedGroupIsShownByNobody: its users know of the deletion as soon as its
 // client does. No feed runs here.
 func TestADeletedGroupIsShownByNobody(t *testing.T) {

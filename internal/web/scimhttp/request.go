@@ -1,6 +1,7 @@
 package scimhttp
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"mime"
@@ -8,6 +9,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"gatehouse/internal/fault"
 	"gatehouse/internal/provision"
@@ -82,7 +84,14 @@ func (c *call) read() ([]byte, error) {
 		_, err = io.ReadFull(in, text)
 	} else {
 		// There is room for more when it comes: it may be announced and never sent.
-		text, err = io.ReadAll(in)
+		var b bytes.Buffer
+		if _, err = b.ReadFrom(io.LimitReader(in, maxBody+1)); err == nil && b.Len() > maxBody {
+			if err := c.enlarge(); err != nil {
+				return nil, err
+			}
+			_, err = b.ReadFrom(in)
+		}
+		text = b.Bytes()
 	}
 	var tooLarge *http.MaxBytesError
 	switch {
@@ -92,6 +101,18 @@ func (c *call) read() ([]byte, error) {
 		return nil, fault.New(fault.Invalid, fault.InvalidSyntax, "The body ended before it was whole.")
 	}
 	return text, nil
+}
+
+// enlarge counts the request among those with a large body, until it is
+// answered. One too many does not wait: what came of it takes memory already.
+func (c *call) enlarge() error {
+	select {
+	case c.h.large <- struct{}{}:
+		c.large = true
+		return nil
+	default:
+		return &fault.Error{Kind: fault.Unavailable, Msg: "Too many large bodies at once. Try again.", Retry: time.Second}
+	}
 }
 
 // parameters are what a query asks for, in the URL or in a SearchRequest. What
