@@ -110,16 +110,19 @@ func (x *exchange) verifyAll(t jwt.Token, trusts []org.Credential) []error {
 }
 
 // verify checks the signature by the keys of the trust's issuer: jwt.ErrNoKey or
-// errSignature where it is wrong.
+// errSignature where it is wrong, and where that cannot be told, since the issuer
+// could not be asked for newer keys, a refusal that is none of the client's.
 func (x *exchange) verify(wait context.Context, t jwt.Token, trust org.Trust) error {
 	for _, again := range []bool{false, true} { // the issuer may have changed its keys
-		keys, err := x.h.rings.keys(wait, trust, again)
+		keys, doubt, err := x.h.rings.keys(wait, trust, again)
 		if err != nil {
 			return err
 		}
 		switch err := t.Verify(keys); {
 		case err == nil:
 			return nil
+		case again && doubt != nil && (errors.Is(err, jwt.ErrNoKey) || errors.Is(err, jwt.ErrSignature)):
+			return doubt
 		case again && errors.Is(err, jwt.ErrNoKey):
 			return err
 		case again || !errors.Is(err, jwt.ErrNoKey) && !errors.Is(err, jwt.ErrSignature):

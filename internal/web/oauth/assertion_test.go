@@ -343,6 +343,41 @@ func TestAnIssuerThatFails(t *testing.T) {
 	}
 }
 
+// Where the issuer cannot be asked, a key that is not known may be its new one:
+// it is told to come again, its assertion is not spent, and nothing counts as a
+// failed try.
+func TestANewKeyWhileItsIssuerFails(t *testing.T) {
+	f := newFederation(t)
+	if a := f.sign(nil); a.status != 200 {
+		t.Fatal(a.body)
+	}
+	two, three := idp.NewKey("two", "ES256"), idp.NewKey("one", "ES256")
+	f.idp.Instead(func(w http.ResponseWriter, r *http.Request) { http.Error(w, "no", 500) })
+	f.pass(2 * time.Minute)
+	first := two.Sign(f.claims(nil), nil)
+	for i := range 120 { // more than the failures that an address has
+		for name, s := range map[string]string{"a new key": first, "a key that changed under its name": three.Sign(f.claims(nil), nil)} {
+			if a := f.assert(s); a.status != 503 || a.error() != "invalid_request" || a.header.Get("Retry-After") == "" || f.reason() != "keys" {
+				t.Fatalf("while its issuer fails %s answers %d %v for %q, at try %d; want 503", name, a.status, a.body, f.reason(), i)
+			}
+		}
+		if i == 60 {
+			f.build() // a process that remembers nothing
+		}
+	}
+	if a := f.sign(nil); a.status != 200 {
+		t.Errorf("the key from before answers %d %v", a.status, a.body)
+	}
+	f.idp.Instead(nil)
+	f.idp.Rotate(f.key, two)
+	f.pass(time.Minute)
+	if a := f.assert(first); a.status != 200 {
+		t.Errorf("once its issuer answers the same assertion answers %d %v", a.status, a.body)
+	}
+	f.pass(2 * time.Minute)
+	f.wants("a key that the issuer does not have", "signature", f.assert(three.Sign(f.claims(nil), nil)))
+}
+
 // The keys of a private address are not fetched, whoever names it.
 func TestKeysAtPrivateAddresses(t *testing.T) {
 	var reached atomic.Int32

@@ -166,3 +166,23 @@ func TestASlowIssuerHoldsNobodyElseUp(t *testing.T) {
 		}
 	})
 }
+
+// Fetching that uses up the time leaves none to fetch again: that is told each
+// time, and not by chance that the key is wrong.
+func TestANewKeyWhileItsIssuerIsSlow(t *testing.T) {
+	for range 20 {
+		synctest.Test(t, func(t *testing.T) {
+			f, h := newHanging(t)
+			f.trustIn(f.o, f.client, subject, quick)
+			if a := f.sign(nil); a.status != 200 {
+				t.Fatal(a.body)
+			}
+			delete(h.sets, quick)
+			f.pass(2 * time.Hour)
+			a := f.assert(idp.NewKey("two", "ES256").Sign(f.claims(nil), nil))
+			if a.status != 503 || a.header.Get("Retry-After") != "60" {
+				t.Errorf("a new key, while its issuer is slow, answers %d %v, Retry-After %q", a.status, a.body, a.header.Get("Retry-After"))
+			}
+		})
+	}
+}
