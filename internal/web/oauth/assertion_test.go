@@ -256,6 +256,47 @@ func TestUnknownKeysFetchOnceAMinute(t *testing.T) {
 	}
 }
 
+// Nor do processes that have no keys yet fetch each for itself where there are
+// none to be had; and where there are, they need not fetch.
+func TestFirstKeysFetchOnceAMinute(t *testing.T) {
+	f := newFederation(t)
+	f.idp.Instead(func(w http.ResponseWriter, r *http.Request) { http.Error(w, "no", 500) })
+	g := &counting{Fetcher: f.fetch}
+	f.fetch = g
+	for range 8 {
+		f.build() // a process that remembers nothing
+		if a := f.sign(nil); a.status != 503 {
+			t.Errorf("without keys it answers %d %v", a.status, a.body)
+		}
+		f.pass(6 * time.Second)
+	}
+	if n := g.n.Load(); n != 1 {
+		t.Errorf("in a minute eight processes tried %d times, want once", n)
+	}
+	waiting := f.h
+	f.idp.Instead(nil)
+	f.pass(time.Minute)
+	f.build()
+	if a := f.sign(nil); a.status != 200 || g.n.Load() != 2 {
+		t.Errorf("a minute later it answers %d %v after %d tries, want two", a.status, a.body, g.n.Load())
+	}
+	f.h = waiting
+	if a := f.sign(nil); a.status != 200 || g.n.Load() != 2 {
+		t.Errorf("what another process fetched: %d %v after %d tries, want two", a.status, a.body, g.n.Load())
+	}
+}
+
+// counting is a fetcher that counts.
+type counting struct {
+	oauth.Fetcher
+	n atomic.Int32
+}
+
+func (c *counting) Get(ctx context.Context, address string) ([]byte, error) {
+	c.n.Add(1)
+	return c.Fetcher.Get(ctx, address)
+}
+
 // Many at once, and nothing is known yet.
 func TestFirstFetchAtOnce(t *testing.T) {
 	f := newFederation(t)

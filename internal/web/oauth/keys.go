@@ -107,7 +107,7 @@ func (rs *rings) keys(wait context.Context, t org.Trust, again bool) (set jwt.Se
 	ctx := context.WithoutCancel(wait) // the table has its own patience
 	now := rs.now()
 	key := ringKey(t)
-	if r.read.IsZero() || now.Sub(r.read) >= ringRead {
+	if r.set.Len() == 0 || now.Sub(r.read) >= ringRead { // others may have got the first
 		if err := rs.load(ctx, r, key); err != nil {
 			return jwt.Set{}, nil, err
 		}
@@ -211,8 +211,10 @@ func (rs *rings) renew(wait context.Context, r *ring, key table.Key, t org.Trust
 	ctx := context.WithoutCancel(wait)
 	now := rs.now()
 	recent := func() bool {
-		// Where there are no keys yet, others' tries do not count: theirs is under way.
-		return now.Sub(r.attempt) < ringTried || r.set.Len() > 0 && now.Sub(r.said.Tried) < ringTried
+		// Where there are no keys yet, a try of another process may be under way, and
+		// whoever cannot wait for that one tries, too.
+		tried := now.Sub(r.said.Tried)
+		return now.Sub(r.attempt) < ringTried || tried < ringTried && (r.set.Len() > 0 || tried >= ringWait)
 	}
 	if recent() {
 		return nil
