@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"gatehouse/internal/app"
@@ -62,15 +63,22 @@ func (c *clientListCmd) Run(ctx context.Context, all *cli, out io.Writer) error 
 		}
 		return columns(func(w io.Writer) {
 			for _, a := range all {
-				state := "good"
-				if !a.Revoked.IsZero() {
-					state = "revoked " + when(a.Revoked)
-				}
-				fmt.Fprintf(w, "%s\t%s\tconnection %s\t%s\n", a.Client, a.Name, a.Connection, state)
+				fmt.Fprintf(w, "%s\t%s\tconnection %s\t%s\n", a.Client, a.Name, a.Connection, clientStanding(a))
 				credentialLines(w, "\t", a.Credentials)
 			}
 		})
 	})
+}
+
+// clientStanding says of a client whether it can get a token.
+func clientStanding(a app.ClientView) string {
+	switch {
+	case !a.Revoked.IsZero():
+		return "revoked " + when(a.Revoked)
+	case !slices.ContainsFunc(a.Credentials, func(k app.CredentialView) bool { return k.State == app.Good }):
+		return "no valid secret or trust"
+	}
+	return "good"
 }
 
 type clientRotateCmd struct {

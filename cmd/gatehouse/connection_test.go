@@ -109,8 +109,26 @@ func TestExpiredCredentials(t *testing.T) {
 				}
 			}
 		}
-		if want := map[string]int{"connection show": 2, "connection list": 2, "client list": 1}[name]; found != want || !strings.Contains(text, "good") {
+		if want := map[string]int{"connection show": 2, "connection list": 2, "client list": 1}[name]; found != want || strings.Contains(text, "good") != (name != "client list") {
 			t.Errorf("%s prints %d credentials that expired, want %d beside what is good:\n%s", name, found, want, text)
+		}
+	}
+	// A client is as good as what it has.
+	own := []string{"--org", "example", "--client", secret.Client}
+	for _, step := range []struct {
+		do   []string
+		want string
+	}{
+		{nil, "no valid secret or trust"},
+		{[]string{"client", "rotate"}, "good"},
+		{[]string{"client", "revoke", "--all"}, "revoked 2"},
+	} {
+		if step.do != nil {
+			gatehouse(0, append(step.do, own...)...)
+		}
+		line, _, _ := strings.Cut(gatehouse(0, "client", "list", "--org", "example"), "\n")
+		if !strings.Contains(line, secret.Client) || !strings.Contains(line, step.want) {
+			t.Errorf("after %v client list prints %q of the client, want %q", step.do, line, step.want)
 		}
 	}
 	gatehouse(0, append([]string{"connection", "revoke", "--credential", token.Credential}, of...)...)

@@ -80,7 +80,11 @@ func (op *Operator) clientCreate(ctx context.Context, in ClientCreate) (any, err
 	if in.NoSecret {
 		return op.clientAnswer(o, c), nil
 	}
-	return op.issueSecret(ctx, o, c, life)
+	ans, err := op.issueSecret(ctx, o, c, life)
+	if err != nil {
+		return nil, half(err, "The client "+string(c.ID)+" was made; issue its secret with: gatehouse client rotate --org "+o.Slug+" --client "+string(c.ID))
+	}
+	return ans, nil
 }
 
 func secretLife(s string) (time.Duration, error) {

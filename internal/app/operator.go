@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -189,15 +188,21 @@ func (op *Operator) orgCreate(ctx context.Context, in OrgCreate) (any, error) {
 	}
 	u, err := op.App.Provision.Invite(ctx, o, byOperator, provision.Invitation{Email: in.Admin, Admin: true})
 	if err != nil {
-		var f *fault.Error
-		if errors.As(err, &f) {
-			err = &fault.Error{Kind: f.Kind, Code: f.Code, Err: f.Err,
-				Msg: f.Msg + " The organization " + o.Slug + " was made; invite its admin with: gatehouse org invite --org " + o.Slug + " --admin EMAIL"}
-		}
-		return nil, err
+		return nil, half(err, "The organization "+o.Slug+" was made; invite its admin with: gatehouse org invite --org "+o.Slug+" --admin EMAIL")
 	}
 	ans.Admin = string(u.ID)
 	return ans, nil
+}
+
+// half says of a command that failed after its first step what stands, and how
+// to go on: typed again it would make another, or be refused.
+func half(err error, stands string) error {
+	f := fault.Of(err)
+	msg := f.Msg
+	if msg == "" {
+		msg = "It was not done to the end: " + err.Error() + "."
+	}
+	return &fault.Error{Kind: f.Kind, Code: f.Code, Retry: f.Retry, Err: err, Msg: msg + " " + stands}
 }
 
 func (op *Operator) orgInvite(ctx context.Context, in OrgInvite) (any, error) {
@@ -253,7 +258,11 @@ func (op *Operator) connectionCreate(ctx context.Context, in ConnectionCreate) (
 	if in.NoToken {
 		return op.credentialAnswer(o, c.ID), nil
 	}
-	return op.issue(ctx, o, c.ID, life)
+	ans, err := op.issue(ctx, o, c.ID, life)
+	if err != nil {
+		return nil, half(err, "The connection "+string(c.ID)+" was made; issue its token with: gatehouse connection rotate --org "+o.Slug+" --connection "+string(c.ID))
+	}
+	return ans, nil
 }
 
 func (op *Operator) credentialAnswer(o *org.Org, c identity.Connection) CredentialAnswer {

@@ -1,6 +1,7 @@
 package app_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -231,5 +232,53 @@ func TestNewWithoutASender(t *testing.T) {
 	a := app.New(app.Ports{Table: memory.New(), Key: secret.Mint(), URL: "https://gatehouse.test", Now: time.Now})
 	if a.Courier == nil || a.Accounts == nil {
 		t.Error("New left something out")
+	}
+}
+
+// failing is a table whose commits fail but for the first so many.
+type failing struct {
+	table.Table
+	good int
+}
+
+func (f *failing) Commit(ctx context.Context, writes ...table.Write) (table.Version, error) {
+	if f.good--; f.good < 0 {
+		return "", errLost
+	}
+	return f.Table.Commit(ctx, writes...)
+}
+
+// A command whose second step fails says what stands, and the command that goes
+// on from there does.
+func TestHalfACommand(t *testing.T) {
+	f := &failing{good: 1000}
+	w := newWorld(t, func(tab table.Table) table.Table { f.Table = tab; return f })
+	op := &app.Operator{App: w.app}
+	must := commands(t, op)
+	conn := must("connection create", app.ConnectionCreate{Org: w.org.Slug, Name: "Okta"})["connection"].(string)
+	for _, c := range []struct {
+		name, next, id string
+		args           any
+		goOn           func(id string) any
+	}{
+		{"connection create", "connection rotate", "--connection ", app.ConnectionCreate{Org: w.org.Slug, Name: "Entra"},
+			func(id string) any { return app.ConnectionArgs{Org: w.org.Slug, Connection: id} }},
+		{"client create", "client rotate", "--client ", app.ClientCreate{Org: w.org.Slug, Connection: conn, Name: "Entra"},
+			func(id string) any { return app.ClientArgs{Org: w.org.Slug, Client: id} }},
+	} {
+		f.good = 1
+		_, err := do(t, op, c.name, c.args)
+		f.good = 1000
+		if err == nil || !errors.Is(err, errLost) {
+			t.Fatalf("%s whose second step fails = %v", c.name, err)
+		}
+		_, id, ok := strings.Cut(fault.Of(err).Msg, " was made; issue its ")
+		_, id, is := strings.Cut(id, "with: gatehouse "+c.next+" --org "+w.org.Slug+" "+c.id)
+		if !ok || !is {
+			t.Fatalf("%s whose second step fails says %q, want what was made and how to go on", c.name, fault.Of(err).Msg)
+		}
+		if ans := must(c.next, c.goOn(id)); ans["token"] == nil && ans["secret"] == nil {
+			t.Errorf("%s, as %s said, answers %v", c.next, c.name, ans)
+		}
 	}
 }

@@ -17,6 +17,9 @@ import (
 // cost a write a request.
 const useGrain = 5 * time.Minute
 
+// useWait is how long recording it may take.
+const useWait = time.Second
+
 // Access is who a good secret speaks for.
 type Access struct {
 	Org        *Org
@@ -92,8 +95,11 @@ func (s *Store) Authenticate(ctx context.Context, token string) (Access, error) 
 	if now.Sub(c.LastUsed) >= useGrain {
 		c.LastUsed = now.UTC().Truncate(time.Second)
 		// Whatever comes of it: another writer has recorded a use as late, or
-		// the store is full and must go on answering reads.
-		s.table.Commit(ctx, table.Replace(found[2], encode(c)))
+		// the store is full and must go on answering reads, or takes no writes and
+		// holds the request up for a second at most.
+		short, cancel := context.WithTimeout(ctx, useWait)
+		s.table.Commit(short, table.Replace(found[2], encode(c)))
+		cancel()
 	}
 	s.cache.put(hash, generation, cached{access: a, expires: h.Expires, until: now.Add(min(s.cache.ttl, useGrain))})
 	return a, nil

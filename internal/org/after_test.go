@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"gatehouse/internal/fault"
@@ -158,5 +159,47 @@ func TestTheSameTrustAtOnce(t *testing.T) {
 		if added != 1 {
 			t.Errorf("of 12 that add the same trust %d did, want one", added)
 		}
+	}
+}
+
+// Of many who make a client of one name at once one does; when it has ended the
+// name is free, and another connection's clients have their own.
+func TestTheSameClientAtOnce(t *testing.T) {
+	w := newWorld(t)
+	o, c := w.connection()
+	var made, taken atomic.Int32
+	var wait sync.WaitGroup
+	for range 12 {
+		wait.Go(func() {
+			switch _, err := w.orgs.CreateClient(t.Context(), o, c.ID, " Entra ID"); {
+			case err == nil:
+				made.Add(1)
+			case fault.Is(err, fault.Conflict) && fault.Coded(err, org.NameTaken):
+				taken.Add(1)
+			default:
+				t.Errorf("CreateClient: %v", err)
+			}
+		})
+	}
+	wait.Wait()
+	if made.Load() != 1 || taken.Load() != 11 {
+		t.Errorf("of 12 at once %d make the client, and %d are told that there is one; want 1 and 11", made.Load(), taken.Load())
+	}
+	all, err := w.orgs.Clients(t.Context(), o)
+	if err != nil || len(all) != 1 {
+		t.Fatalf("there are %d clients, %v; want one", len(all), err)
+	}
+	beside, err := w.orgs.CreateConnection(t.Context(), o, org.Connection{Name: "Beside"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.orgs.CreateClient(t.Context(), o, beside.ID, "Entra ID"); err != nil {
+		t.Errorf("a client of the same name at another connection: %v", err)
+	}
+	if err := w.orgs.RevokeClient(t.Context(), o, all[0].ID); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.orgs.CreateClient(t.Context(), o, c.ID, "Entra ID"); err != nil {
+		t.Errorf("a client of the name of one that has ended: %v", err)
 	}
 }

@@ -67,7 +67,13 @@ func proof(c Credential) []table.Write {
 	return []table.Write{w}
 }
 
-// CreateClient makes a client of the connection that has no credential yet.
+// NameTaken is the code of the fault that refuses a client whose name another
+// one of the connection has.
+const NameTaken = "name-taken"
+
+// CreateClient makes a client of the connection that has no credential yet. A
+// name that another one has which has not ended is a Conflict with the code
+// NameTaken: of two that make the same at once one does.
 func (s *Store) CreateClient(ctx context.Context, o *Org, id identity.Connection, name string) (Client, error) {
 	if _, err := s.Connection(ctx, o, id); err != nil {
 		return Client{}, err
@@ -76,14 +82,38 @@ func (s *Store) CreateClient(ctx context.Context, o *Org, id identity.Connection
 	if err != nil {
 		return Client{}, err
 	}
-	c := Client{ID: identity.MintClient(), Connection: id, Name: name, Created: s.now().UTC().Truncate(time.Millisecond)}
-	_, err = s.table.Commit(ctx,
-		table.Create(clientKey(o, id, c.ID), encode(c)),
-		table.Create(clientOwnerKey(c.ID), encode(holder{Org: o.ID, Connection: id})))
-	if err != nil {
-		return Client{}, fmt.Errorf("create OAuth client: %w", err)
+	for {
+		// Written anew as it was: of several who make clients at once, each reads
+		// what the one before has made.
+		owner, err := s.table.Get(ctx, connectionKey(o, id))
+		if err != nil {
+			return Client{}, fmt.Errorf("read connection: %w", err)
+		}
+		if len(owner) == 0 {
+			return Client{}, notFound("connection")
+		}
+		all, _, err := s.clients(ctx, o)
+		if err != nil {
+			return Client{}, err
+		}
+		for _, have := range all {
+			if have.Connection == id && have.Revoked.IsZero() && have.Name == name {
+				return Client{}, fault.New(fault.Conflict, NameTaken, "The connection has an OAuth client of this name already.")
+			}
+		}
+		c := Client{ID: identity.MintClient(), Connection: id, Name: name, Created: s.now().UTC().Truncate(time.Millisecond)}
+		_, err = s.table.Commit(ctx,
+			table.Replace(owner[0], owner[0].Data),
+			table.Create(clientKey(o, id, c.ID), encode(c)),
+			table.Create(clientOwnerKey(c.ID), encode(holder{Org: o.ID, Connection: id})))
+		if table.Conflicts(err) {
+			continue // another client was made, or a token issued, between
+		}
+		if err != nil {
+			return Client{}, fmt.Errorf("create OAuth client: %w", err)
+		}
+		return c, nil
 	}
-	return c, nil
 }
 
 // Client returns the organization's client with the id, ended or not.

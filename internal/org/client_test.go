@@ -20,7 +20,7 @@ import (
 
 func (w *world) client(o *org.Org, c identity.Connection) org.Client {
 	w.t.Helper()
-	client, err := w.orgs.CreateClient(w.t.Context(), o, c, "Provisioning")
+	client, err := w.orgs.CreateClient(w.t.Context(), o, c, "Provisioning "+identity.Random(5))
 	if err != nil {
 		w.t.Fatalf("CreateClient: %v", err)
 	}

@@ -338,3 +338,16 @@ func TestRotationUnderAStandingClock(t *testing.T) {
 		}
 	}
 }
+
+// A table that takes no writes holds nobody up who has a good credential.
+func TestRecordingAUseDoesNotWait(t *testing.T) {
+	w := newWorld(t)
+	o, c := w.connection()
+	token, _ := w.issue(o, c.ID, 0)
+	s := org.New(slow{w.mem}, w.key, w.now, believed)
+	began := time.Now()
+	a, err := s.Authenticate(t.Context(), token)
+	if took := time.Since(began); err != nil || a.Connection.ID != c.ID || took > 3*time.Second {
+		t.Errorf("Authenticate = %v, %v after %v; want the connection after a second", a.Connection.ID, err, took)
+	}
+}

@@ -38,6 +38,8 @@ const (
 // meter is what a process knows of one connection's rate.
 type meter struct {
 	owed   int           // requests that were served and are not counted yet
+	before int           // of these, the ones from before window
+	window time.Time     // in which the last request came
 	paying chan struct{} // a request counts them just now; closed when it has
 	over   time.Time     // until when the connection is known to be over its rate
 	free   time.Time     // until when nothing is counted, since it cannot be
@@ -72,6 +74,24 @@ func (ms *meters) of(id whose) *meter {
 	return m
 }
 
+// owe adds n requests, served in the window, to what is owed.
+func (m *meter) owe(n int, window time.Time) {
+	if !m.window.Equal(window) {
+		m.before, m.window = m.owed, window
+	}
+	m.owed += n
+}
+
+// settle takes n requests out of what is owed, of which so many were from before
+// the window when they were counted.
+func (m *meter) settle(n, before int, window time.Time) {
+	m.owed -= n
+	if !m.window.Equal(window) {
+		before = n // the window is over meanwhile
+	}
+	m.before = min(max(m.before-before, 0), m.owed) // a request that waited may be of the window before
+}
+
 func rateKey(o *Org, c identity.Connection, window time.Time) table.Key {
 	return table.Key{Part: o.Part("RL", string(c)), Sort: strconv.FormatInt(window.Unix()/int64(rateWindow/time.Second), 10)}
 }
@@ -90,9 +110,14 @@ func (s *Store) RateOf(c Connection) int {
 //
 // The counter is in the table, so the rate is that of all processes together. A
 // process counts when it has served 25 more, so each of them may serve as many
-// more than the rate, once, and twice as many where requests come side by side:
-// what it does not count in one window it counts in the next. Of the writes of
-// one window the one that passes the limit is the last.
+// more than the rate, once, and twice as many where requests come side by side.
+// What it did not count in one window it counts later: as the window's before,
+// as long as that one had room, so that who keeps to the rate is not refused for
+// how its requests fall on processes; else as its own. (Where a process serves so
+// little that it counts less than every second window, as more than a dozen at
+// the least rate do, older ones count as the window's before, and a few requests
+// may be refused.) Of the writes of one
+// window the one that passes the limit is the last.
 //
 // Any other error says that it could not be counted; nothing was refused, and a
 // caller goes on.
@@ -116,7 +141,7 @@ func (s *Store) Take(ctx context.Context, a Access, n int) error {
 		case <-counted:
 		case <-ctx.Done():
 			s.meters.mu.Lock()
-			m.owed += n // served it may be all the same
+			m.owe(n, window) // served it may be all the same
 			s.meters.mu.Unlock()
 			return fmt.Errorf("count a connection's requests: %w", ctx.Err())
 		}
@@ -130,12 +155,12 @@ func (s *Store) Take(ctx context.Context, a Access, n int) error {
 		s.meters.mu.Unlock()
 		return nil
 	}
-	m.owed += n
+	m.owe(n, window)
 	if m.owed < rateChunk || m.paying != nil {
 		s.meters.mu.Unlock()
 		return nil
 	}
-	owed, counted := m.owed, make(chan struct{})
+	owed, before, counted := m.owed, m.before, make(chan struct{})
 	m.paying = counted
 	s.meters.mu.Unlock()
 
@@ -146,21 +171,30 @@ func (s *Store) Take(ctx context.Context, a Access, n int) error {
 	most := int64(rate) * int64(rateWindow/time.Second)
 	// Whatever there was before, less than the limit, this may go beyond it: a
 	// Bulk that is larger than what is left would never fit otherwise.
-	_, err := s.table.Commit(paid, table.Add(rateKey(a.Org, a.Connection.ID, window), int64(owed), 0, most-1+int64(owed)).Until(end.Add(rateWindow)))
+	add := func(window time.Time, n int) table.Write {
+		return table.Add(rateKey(a.Org, a.Connection.ID, window), int64(n), 0, most-1+int64(n)).Until(window.Add(2 * rateWindow))
+	}
+	var err error
+	if before > 0 {
+		_, err = s.table.Commit(paid, add(window, owed-before), add(window.Add(-rateWindow), before))
+	}
+	if before == 0 || table.Conflicts(err) && !table.Conflicts(err, rateKey(a.Org, a.Connection.ID, window)) {
+		_, err = s.table.Commit(paid, add(window, owed))
+	}
 
 	s.meters.mu.Lock()
 	defer s.meters.mu.Unlock()
 	m.paying = nil
 	close(counted)
 	if table.Conflicts(err) {
-		m.owed -= n // these are not served; what was is counted in the next window
+		m.settle(n, 0, window) // these are not served; what was is counted in the next window
 		m.over = end
 		return tooMany(end.Sub(now))
 	}
 	if errors.Is(err, context.Canceled) { // says nothing of the counter: the next request counts these
 		return fmt.Errorf("count a connection's requests: %w", err)
 	}
-	m.owed -= owed
+	m.settle(owed, before, window)
 	if err != nil {
 		m.free = s.now().Add(rateFree)
 		return fmt.Errorf("count a connection's requests: %w", err)

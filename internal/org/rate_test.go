@@ -76,6 +76,30 @@ func TestRateIsSustained(t *testing.T) {
 	}
 }
 
+// Nor is it where its requests fall on several processes, each of which counts
+// for itself: one in ten seconds may have served them all, or none.
+func TestRateIsSustainedAcrossProcesses(t *testing.T) {
+	for _, processes := range []int{2, 3, 4, 8} {
+		w := newWorld(t)
+		a := w.access()
+		var all []*org.Store
+		for range processes {
+			s := org.New(w.table, w.key, w.now, believed)
+			s.Rate = 25
+			all = append(all, s)
+		}
+		w.pass(3500 * time.Millisecond)
+		refused := 0
+		for i := range 25 * 120 {
+			refused += 1 - serve(t, all[i%processes], a, 1)
+			w.pass(40 * time.Millisecond)
+		}
+		if refused > 0 {
+			t.Errorf("of 3000 requests at exactly the rate, over %d processes, %d are refused, want none", processes, refused)
+		}
+	}
+}
+
 // A connection's own rate goes before what is usual, and one connection's
 // requests are not another's.
 func TestRateOfOneConnection(t *testing.T) {

@@ -67,15 +67,16 @@ func (x *exchange) assert(t jwt.Token) (org.Credential, *counter, error) {
 	}
 	reason = "key"
 	var failed error // of what might have convinced
-	for i, err := range x.verifyAll(t, match) {
-		switch {
-		case err == nil:
-			return match[i], x.uses(t), nil
-		case errors.Is(err, jwt.ErrNoKey):
-		case errors.Is(err, errSignature):
+	verdicts := x.verifyAll(t, match)
+	for range match {
+		switch v := <-verdicts; {
+		case v.err == nil:
+			return v.of, x.uses(t), nil
+		case errors.Is(v.err, jwt.ErrNoKey):
+		case errors.Is(v.err, errSignature):
 			reason = "signature"
 		default:
-			failed = err
+			failed = v.err
 		}
 	}
 	if failed != nil {
@@ -87,39 +88,54 @@ func (x *exchange) assert(t jwt.Token) (org.Credential, *counter, error) {
 // errSignature says that a signature is not by a trusted key.
 var errSignature = errors.New("the signature does not fit")
 
-// verifyAll checks the signature by each trust. Their issuers are asked side by
-// side and have one time together: one that is slow takes none of another's, and
-// a request waits no longer for five than for one.
-func (x *exchange) verifyAll(t jwt.Token, trusts []org.Credential) []error {
+// verdict is what one of the trusts says of a signature.
+type verdict struct {
+	of  org.Credential
+	err error
+}
+
+// verifyAll checks the signature by each trust, and sends a verdict for each as
+// it is found. Their issuers are asked side by side and have one time together:
+// one that is slow takes none of another's, and a request waits no longer for
+// five than for one. It need not wait for all: what is fetched is for those who
+// come later, too, and goes on.
+func (x *exchange) verifyAll(t jwt.Token, trusts []org.Credential) <-chan verdict {
 	wait, cancel := context.WithTimeout(context.WithoutCancel(x.r.Context()), ringWait)
-	defer cancel()
-	errs := make([]error, len(trusts))
+	verdicts := make(chan verdict, len(trusts))
 	var all sync.WaitGroup
-	for i, c := range trusts {
+	for _, c := range trusts {
 		all.Go(func() {
+			v := verdict{of: c}
 			defer func() {
 				if p := recover(); p != nil { // what it said may hold anything
-					errs[i] = fmt.Errorf("panic with a %T\n%s", p, debug.Stack())
+					v.err = fmt.Errorf("panic with a %T\n%s", p, debug.Stack())
 				}
+				verdicts <- v
 			}()
-			errs[i] = x.verify(wait, t, *c.Trust)
+			v.err = x.verify(wait, t, *c.Trust)
 		})
 	}
-	all.Wait()
-	return errs
+	go func() {
+		all.Wait()
+		cancel()
+	}()
+	return verdicts
 }
 
 // verify checks the signature by the keys of the trust's issuer: jwt.ErrNoKey or
-// errSignature where it is wrong.
+// errSignature where it is wrong, and where that cannot be told, since the issuer
+// could not be asked for newer keys, a refusal that is none of the client's.
 func (x *exchange) verify(wait context.Context, t jwt.Token, trust org.Trust) error {
 	for _, again := range []bool{false, true} { // the issuer may have changed its keys
-		keys, err := x.h.rings.keys(wait, trust, again)
+		keys, doubt, err := x.h.rings.keys(wait, trust, again)
 		if err != nil {
 			return err
 		}
 		switch err := t.Verify(keys); {
 		case err == nil:
 			return nil
+		case again && doubt != nil && (errors.Is(err, jwt.ErrNoKey) || errors.Is(err, jwt.ErrSignature)):
+			return doubt
 		case again && errors.Is(err, jwt.ErrNoKey):
 			return err
 		case again || !errors.Is(err, jwt.ErrNoKey) && !errors.Is(err, jwt.ErrSignature):

@@ -256,6 +256,47 @@ func TestUnknownKeysFetchOnceAMinute(t *testing.T) {
 	}
 }
 
+// Nor do processes that have no keys yet fetch each for itself where there are
+// none to be had; and where there are, they need not fetch.
+func TestFirstKeysFetchOnceAMinute(t *testing.T) {
+	f := newFederation(t)
+	f.idp.Instead(func(w http.ResponseWriter, r *http.Request) { http.Error(w, "no", 500) })
+	g := &counting{Fetcher: f.fetch}
+	f.fetch = g
+	for range 8 {
+		f.build() // a process that remembers nothing
+		if a := f.sign(nil); a.status != 503 {
+			t.Errorf("without keys it answers %d %v", a.status, a.body)
+		}
+		f.pass(6 * time.Second)
+	}
+	if n := g.n.Load(); n != 1 {
+		t.Errorf("in a minute eight processes tried %d times, want once", n)
+	}
+	waiting := f.h
+	f.idp.Instead(nil)
+	f.pass(time.Minute)
+	f.build()
+	if a := f.sign(nil); a.status != 200 || g.n.Load() != 2 {
+		t.Errorf("a minute later it answers %d %v after %d tries, want two", a.status, a.body, g.n.Load())
+	}
+	f.h = waiting
+	if a := f.sign(nil); a.status != 200 || g.n.Load() != 2 {
+		t.Errorf("what another process fetched: %d %v after %d tries, want two", a.status, a.body, g.n.Load())
+	}
+}
+
+// counting is a fetcher that counts.
+type counting struct {
+	oauth.Fetcher
+	n atomic.Int32
+}
+
+func (c *counting) Get(ctx context.Context, address string) ([]byte, error) {
+	c.n.Add(1)
+	return c.Fetcher.Get(ctx, address)
+}
+
 // Many at once, and nothing is known yet.
 func TestFirstFetchAtOnce(t *testing.T) {
 	f := newFederation(t)
@@ -341,6 +382,41 @@ func TestAnIssuerThatFails(t *testing.T) {
 			t.Errorf("%s: once the issuer answers again it answers %d %v", name, a.status, a.body)
 		}
 	}
+}
+
+// Where the issuer cannot be asked, a key that is not known may be its new one:
+// it is told to come again, its assertion is not spent, and nothing counts as a
+// failed try.
+func TestANewKeyWhileItsIssuerFails(t *testing.T) {
+	f := newFederation(t)
+	if a := f.sign(nil); a.status != 200 {
+		t.Fatal(a.body)
+	}
+	two, three := idp.NewKey("two", "ES256"), idp.NewKey("one", "ES256")
+	f.idp.Instead(func(w http.ResponseWriter, r *http.Request) { http.Error(w, "no", 500) })
+	f.pass(2 * time.Minute)
+	first := two.Sign(f.claims(nil), nil)
+	for i := range 120 { // more than the failures that an address has
+		for name, s := range map[string]string{"a new key": first, "a key that changed under its name": three.Sign(f.claims(nil), nil)} {
+			if a := f.assert(s); a.status != 503 || a.error() != "invalid_request" || a.header.Get("Retry-After") == "" || f.reason() != "keys" {
+				t.Fatalf("while its issuer fails %s answers %d %v for %q, at try %d; want 503", name, a.status, a.body, f.reason(), i)
+			}
+		}
+		if i == 60 {
+			f.build() // a process that remembers nothing
+		}
+	}
+	if a := f.sign(nil); a.status != 200 {
+		t.Errorf("the key from before answers %d %v", a.status, a.body)
+	}
+	f.idp.Instead(nil)
+	f.idp.Rotate(f.key, two)
+	f.pass(time.Minute)
+	if a := f.assert(first); a.status != 200 {
+		t.Errorf("once its issuer answers the same assertion answers %d %v", a.status, a.body)
+	}
+	f.pass(2 * time.Minute)
+	f.wants("a key that the issuer does not have", "signature", f.assert(three.Sign(f.claims(nil), nil)))
 }
 
 // The keys of a private address are not fetched, whoever names it.

@@ -92,34 +92,57 @@ func (r *ring) hold() {
 // again says that they do not fit; but not within a minute of the last try. The
 // context is the time that issuers have, and must not end with the request: what
 // is fetched is for all who wait, and whoever hangs up must not spend the minute.
-func (rs *rings) keys(wait context.Context, t org.Trust, again bool) (jwt.Set, error) {
+//
+// doubt is nil where the set is what the issuer says, as far as it may be asked;
+// else, what to answer to a signature that the set does not fit.
+func (rs *rings) keys(wait context.Context, t org.Trust, again bool) (set jwt.Set, doubt, err error) {
 	r := rs.ring(t)
-	select {
-	case <-r.turn:
-		defer func() {
-			r.hold()
-			r.turn <- struct{}{}
-		}()
-	case <-wait.Done():
-		return jwt.Set{}, unfetched(ringWait)
+	if !r.take(wait) {
+		return jwt.Set{}, nil, unfetched(ringWait)
 	}
+	defer func() {
+		r.hold()
+		r.turn <- struct{}{}
+	}()
 	ctx := context.WithoutCancel(wait) // the table has its own patience
 	now := rs.now()
 	key := ringKey(t)
-	if r.read.IsZero() || now.Sub(r.read) >= ringRead {
+	if r.set.Len() == 0 || now.Sub(r.read) >= ringRead { // others may have got the first
 		if err := rs.load(ctx, r, key); err != nil {
-			return jwt.Set{}, err
+			return jwt.Set{}, nil, err
 		}
 	}
 	if again || r.set.Len() == 0 || now.Sub(r.said.Fetched) >= ringFresh {
 		if err := rs.renew(wait, r, key, t); err != nil {
-			return jwt.Set{}, err
+			return jwt.Set{}, nil, err
 		}
 	}
+	later := unfetched(ringTried - now.Sub(r.said.Tried))
 	if r.set.Len() == 0 || now.Sub(r.said.Fetched) >= ringStale {
-		return jwt.Set{}, unfetched(ringTried - now.Sub(r.said.Tried))
+		return jwt.Set{}, nil, later
 	}
-	return r.set, nil
+	// Whoever tried after these came has failed, or is not done; and who had no
+	// time left has not even tried.
+	if r.said.Tried.After(r.said.Fetched) || wait.Err() != nil {
+		doubt = later
+	}
+	return r.set, doubt, nil
+}
+
+// take waits for the turn, and reports whether it came. A turn that is free is
+// taken whatever the time, so that the answer is not by chance.
+func (r *ring) take(wait context.Context) bool {
+	select {
+	case <-r.turn:
+		return true
+	default:
+	}
+	select {
+	case <-r.turn:
+		return true
+	case <-wait.Done():
+		return false
+	}
 }
 
 func unfetched(retry time.Duration) *refusal {
@@ -188,8 +211,10 @@ func (rs *rings) renew(wait context.Context, r *ring, key table.Key, t org.Trust
 	ctx := context.WithoutCancel(wait)
 	now := rs.now()
 	recent := func() bool {
-		// Where there are no keys yet, others' tries do not count: theirs is under way.
-		return now.Sub(r.attempt) < ringTried || r.set.Len() > 0 && now.Sub(r.said.Tried) < ringTried
+		// Where there are no keys yet, a try of another process may be under way, and
+		// whoever cannot wait for that one tries, too.
+		tried := now.Sub(r.said.Tried)
+		return now.Sub(r.attempt) < ringTried || tried < ringTried && (r.set.Len() > 0 || tried >= ringWait)
 	}
 	if recent() {
 		return nil

@@ -98,7 +98,7 @@ func (w *world) build() {
 
 func (w *world) newClient(c identity.Connection) org.Client {
 	w.t.Helper()
-	client, err := w.orgs.CreateClient(w.t.Context(), w.o, c, "Provisioning")
+	client, err := w.orgs.CreateClient(w.t.Context(), w.o, c, "Provisioning "+identity.Random(5))
 	if err != nil {
 		w.t.Fatal(err)
 	}

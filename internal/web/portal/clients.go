@@ -69,22 +69,16 @@ func (p *portal) addClient(x *exchange) error {
 		return err
 	}
 	f := field{Value: x.r.PostForm.Get("name")}
-	all, err := p.Orgs.Clients(x.ctx(), x.org)
-	if err != nil {
-		return err
-	}
-	name := strings.TrimSpace(f.Value)
-	if slices.ContainsFunc(all, func(cl org.Client) bool { return cl.Connection == c.ID && cl.Revoked.IsZero() && cl.Name == name }) {
+	cl, err := p.Orgs.CreateClient(x.ctx(), x.org, c.ID, f.Value)
+	switch {
+	case err == nil:
+		return x.redirect(x.connectionPath(c) + "?added#" + string(cl.ID))
+	case fault.Coded(err, org.NameTaken):
 		f.Error = "client.name-taken"
-	} else {
-		cl, err := p.Orgs.CreateClient(x.ctx(), x.org, c.ID, name)
-		if err == nil {
-			return x.redirect(x.connectionPath(c) + "?added#" + string(cl.ID))
-		}
-		if !fault.Is(err, fault.Invalid) {
-			return err
-		}
+	case fault.Is(err, fault.Invalid):
 		f.Error = "client.name-bad"
+	default:
+		return err
 	}
 	f.Focus = true
 	return p.connectionPage(x, c, http.StatusUnprocessableEntity, view{Failed: true}, f)

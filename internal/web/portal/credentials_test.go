@@ -205,6 +205,17 @@ func TestEqualFormsAtOnce(t *testing.T) {
 		}
 	}
 	k.all(5)
+	added := 0
+	for _, a := range k.atOnce(12, k.page(), k.path+"/clients", "name", "Another") {
+		if a.StatusCode == 303 {
+			added++
+			continue
+		}
+		a.want(t, 422, "a client of this name already")
+	}
+	if added != 1 {
+		t.Errorf("of 12 equal forms at once %d added a client, want one", added)
+	}
 }
 
 func TestClients(t *testing.T) {
