@@ -63,7 +63,8 @@ func (c *Choice) Pick(n int, member func(i int) value.Value) (Picked, error) {
 // choose reads an operation at a filter over the members. One that removes whom
 // it names needs no choice. In Compat a remove that lists values besides removes
 // those of them whom the filter selects: the other reading takes from the group
-// whom the client did not list.
+// whom the client did not list. An empty list takes nothing from a filter that
+// names whom it means.
 func choose(op operation, ref schema.Ref, m schema.Mode, report *schema.Report) (MemberOp, error) {
 	bound, err := filter.BindElement(op.path.Filter, ref, m)
 	if err != nil {
@@ -75,16 +76,18 @@ func choose(op operation, ref schema.Ref, m schema.Mode, report *schema.Report) 
 	report.Merge(bound.Report())
 	ids, named, exactly := namedBy(op.path.Filter)
 	if k := op.value.Kind(); op.verb == remove && m == schema.Compat && k != value.Absent && k != value.Null {
-		report.Add(schema.RemoveListed)
 		listed, err := ReadMembers(listOf(op.value), m, report)
 		if err != nil {
 			return MemberOp{}, err
 		}
-		if named {
-			listed = slices.DeleteFunc(listed, func(id string) bool { return !slices.Contains(ids, id) })
-		}
-		if ids, named = listed, true; len(ids) == 0 {
-			return MemberOp{}, nil
+		if len(listed) > 0 || !named {
+			report.Add(schema.RemoveListed)
+			if named {
+				listed = slices.DeleteFunc(listed, func(id string) bool { return !slices.Contains(ids, id) })
+			}
+			if ids, named = listed, true; len(ids) == 0 {
+				return MemberOp{}, nil
+			}
 		}
 	}
 	if op.verb == remove && exactly {

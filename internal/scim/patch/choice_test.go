@@ -90,7 +90,9 @@ func TestChoices(t *testing.T) {
 		{compat, "remove", `value ne "a"`, `["b","a"]`, "aG", ""},
 		{compat, "remove", `value eq "a" or value eq "b"`, `{"value":"b"}`, "aG", ""},
 		{compat, "remove", `value eq "a" and type eq "User"`, `"b"`, "abG", ""},
-		{compat, "remove", `value eq "a"`, `[]`, "abG", ""},
+		{compat, "remove", `value eq "a"`, `[]`, "bG", ""},
+		{compat, "remove", `value eq "a" and type eq "User"`, `""`, "bG", ""},
+		{compat, "remove", `type eq "User"`, `[]`, "abG", ""},
 		{all, "remove", `value eq "a"`, `null`, "bG", ""},
 		{strict, "remove", `type eq "User"`, `[{"value":"a"}]`, "G", ""},
 
