@@ -6,8 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"maps"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -245,10 +245,9 @@ func together(list []Coercion, more map[string]Coercion) []Coercion {
 		sum.add(c)
 	}
 	out := make([]Coercion, 0, len(sum.rules))
-	for _, c := range sum.rules {
-		out = append(out, c)
+	for _, rule := range slices.Sorted(maps.Keys(sum.rules)) {
+		out = append(out, sum.rules[rule])
 	}
-	slices.SortFunc(out, func(a, b Coercion) int { return strings.Compare(a.Rule, b.Rule) })
 	return out
 }
 

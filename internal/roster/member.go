@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"slices"
-	"strings"
+	"sort"
 
 	"gatehouse/internal/fault"
 	"gatehouse/internal/identity"
@@ -26,6 +26,9 @@ func GroupMember(id identity.Group) Member { return Member{ID: string(id), Group
 
 // Connection returns the connection that brought the member.
 func (m Member) Connection() identity.Connection { return identity.User(m.ID).Connection() }
+
+// SortMembers puts members into the order of their ids.
+func SortMembers(ms []Member) { sort.Slice(ms, func(i, j int) bool { return ms[i].ID < ms[j].ID }) }
 
 // Data is that of the item by which a group lists the member.
 func (m Member) Data() []byte {
@@ -204,7 +207,7 @@ func (r Roster) Listed(ctx context.Context, id identity.Group, limit int) ([]Mem
 			out = append(out, listed(it))
 		}
 	}
-	slices.SortFunc(out, func(a, b Member) int { return strings.Compare(a.ID, b.ID) })
+	SortMembers(out)
 	return out, nil
 }
 

@@ -3,8 +3,6 @@ package scimhttp
 import (
 	"context"
 	"net/http"
-	"slices"
-	"strings"
 
 	"gatehouse/internal/fault"
 	"gatehouse/internal/provision"
@@ -41,7 +39,7 @@ func (c *call) membersOf(ctx context.Context, g *roster.Group) ([]roster.Member,
 		}
 		members = append(members, m)
 	}
-	slices.SortFunc(members, func(a, b roster.Member) int { return strings.Compare(a.ID, b.ID) })
+	roster.SortMembers(members)
 	return members, nil
 }
 

@@ -153,7 +153,7 @@ type ranked struct {
 
 // sorted fills the page in the order that was asked for.
 func (c *call) sorted(l *listing) error {
-	var all []ranked
+	var all []*ranked
 	for i := range l.types {
 		t := &l.types[i]
 		var err error
@@ -161,12 +161,12 @@ func (c *call) sorted(l *listing) error {
 		case t.filter != nil && t.filter.Never():
 		case t.ResourceType == schema.User:
 			err = c.eachUser(l, t, false, func(u *roster.User, v value.Value, _ []byte) error {
-				all = append(all, ranked{rankOf(t.by, v), string(u.ID), t.part, nil})
+				all = append(all, &ranked{rankOf(t.by, v), string(u.ID), t.part, nil})
 				return nil
 			})
 		case t.ResourceType == schema.Group:
 			err = c.eachGroup(l, t, func(g *roster.Group, v value.Value) error {
-				all = append(all, ranked{rankOf(t.by, v), string(g.ID), t.part, g})
+				all = append(all, &ranked{rankOf(t.by, v), string(g.ID), t.part, g})
 				return nil
 			})
 		}
@@ -174,7 +174,7 @@ func (c *call) sorted(l *listing) error {
 			return err
 		}
 	}
-	slices.SortFunc(all, func(x, y ranked) int {
+	slices.SortFunc(all, func(x, y *ranked) int {
 		n := x.compare(y.rank)
 		if l.order.descending {
 			n = -n
@@ -189,7 +189,7 @@ func (c *call) sorted(l *listing) error {
 	}
 	end := first
 	for i := first; i < len(all) && l.room() > 0; i++ {
-		b, err := c.renderRanked(&all[i], &l.types[all[i].part])
+		b, err := c.renderRanked(all[i], &l.types[all[i].part])
 		if fault.Is(err, fault.NotFound) {
 			continue // deleted since it was looked at
 		}
@@ -223,19 +223,19 @@ func (c *call) renderRanked(r *ranked, t *listed) ([]byte, error) {
 const maxLandmarks = 3
 
 // landmarks is the place behind the i-th.
-func (c *call) landmarks(all []ranked, i int) place {
+func (c *call) landmarks(all []*ranked, i int) place {
 	p := place{offset: i + 1}
 	for j := i; j >= 0 && len(p.anchors) < maxLandmarks; j-- {
-		p.anchors = append(p.anchors, anchor{all[j].id, c.mark(&all[j])})
+		p.anchors = append(p.anchors, anchor{all[j].id, c.mark(all[j])})
 	}
 	return p
 }
 
 // resume returns how many stand before the page that begins at the place.
-func (c *call) resume(p place, all []ranked) int {
+func (c *call) resume(p place, all []*ranked) int {
 	for _, a := range p.anchors {
 		for i := range all {
-			if all[i].id == a.id && c.mark(&all[i]) == a.mark {
+			if all[i].id == a.id && c.mark(all[i]) == a.mark {
 				return i + 1
 			}
 		}
