@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -21,13 +22,14 @@ import (
 
 // How long key sets are believed, and how often they are fetched.
 const (
-	ringFresh = time.Hour       // then it is fetched again: a key that was withdrawn is believed no longer
-	ringStale = 12 * time.Hour  // for so long it is believed where fetching fails
-	ringTried = time.Minute     // between two fetches, whatever keys are asked for
-	ringRead  = 5 * time.Minute // between two looks at what others fetched
-	ringWait  = 5 * time.Second // that a token request waits for issuers, for all that it asks together
-	maxStored = 200 << 10       // bytes of a key set
-	maxRings  = 1000            // remembered in one process
+	ringFresh = time.Hour        // then it is fetched again: a key that was withdrawn is believed no longer
+	ringStale = 12 * time.Hour   // for so long it is believed where fetching fails
+	ringTried = time.Minute      // between two fetches, whatever keys are asked for
+	ringRead  = 5 * time.Minute  // between two looks at what others fetched
+	ringWait  = 5 * time.Second  // that a token request waits for issuers, for all that it asks together
+	ringFetch = 20 * time.Second // that fetching may take: discovery and the keys, of which egress gives each ten
+	maxStored = 200 << 10        // bytes of a key set
+	maxRings  = 1000             // remembered in one process
 )
 
 // rings are the key sets of issuers. They are kept in the table too: an
@@ -47,6 +49,7 @@ type rings struct {
 type ring struct {
 	turn chan struct{} // holds a token while nobody is at it
 	held atomic.Pointer[held]
+	look atomic.Pointer[look] // what is under way
 
 	// What follows is for who has the turn.
 
@@ -61,6 +64,7 @@ type ring struct {
 type held struct {
 	set   jwt.Set
 	until time.Time
+	stale time.Time // from then on it is believed no longer, whatever happens
 }
 
 // stored is what JWKS#<hash> says.
@@ -81,7 +85,7 @@ func (rs *rings) held(t org.Trust) (jwt.Set, bool) {
 
 // hold lets everybody have the set for as long as it needs no other look.
 func (r *ring) hold() {
-	h := &held{r.set, r.read.Add(ringRead)}
+	h := &held{r.set, r.read.Add(ringRead), r.said.Fetched.Add(ringStale)}
 	if old := r.said.Fetched.Add(ringFresh); old.Before(h.until) {
 		h.until = old
 	}
@@ -90,30 +94,70 @@ func (r *ring) hold() {
 
 // keys returns the issuer's keys, fetched anew where they are old, or where
 // again says that they do not fit; but not within a minute of the last try. The
-// context is the time that issuers have, and must not end with the request: what
-// is fetched is for all who wait, and whoever hangs up must not spend the minute.
+// context is the time that the request has. Fetching has its own, and goes on
+// for those who come next: an issuer that needs longer is asked all the same,
+// and whoever waits in vain gets the keys from before, if they are not too old.
 //
 // doubt is nil where the set is what the issuer says, as far as it may be asked;
 // else, what to answer to a signature that the set does not fit.
 func (rs *rings) keys(wait context.Context, t org.Trust, again bool) (set jwt.Set, doubt, err error) {
 	r := rs.ring(t)
-	if !r.take(wait) {
+	if l := r.look.Load(); l != nil && l.late.Load() || wait.Err() != nil || !r.take(wait) {
+		return rs.before(r)
+	}
+	l := &look{done: make(chan struct{})}
+	r.look.Store(l)
+	go func() {
+		defer func() {
+			if p := recover(); p != nil { // what the issuer sent may hold anything
+				l.err = fmt.Errorf("panic with a %T\n%s", p, debug.Stack())
+			}
+			r.hold()
+			r.look.Store(nil)
+			r.turn <- struct{}{}
+			close(l.done)
+		}()
+		l.set, l.doubt, l.err = rs.ask(context.WithoutCancel(wait), r, t, again)
+	}()
+	select {
+	case <-l.done:
+		return l.set, l.doubt, l.err
+	case <-wait.Done():
+		l.late.Store(true)
+		return rs.before(r)
+	}
+}
+
+// look is one at the table, and perhaps at the issuer.
+type look struct {
+	late  atomic.Bool   // somebody has waited for it in vain: nobody else need
+	done  chan struct{} // closed when the rest is said
+	set   jwt.Set
+	doubt error
+	err   error
+}
+
+// before returns the set from before what is under way.
+func (rs *rings) before(r *ring) (set jwt.Set, doubt, err error) {
+	h := r.held.Load()
+	if h == nil || h.set.Len() == 0 || !rs.now().Before(h.stale) {
 		return jwt.Set{}, nil, unfetched(ringWait)
 	}
-	defer func() {
-		r.hold()
-		r.turn <- struct{}{}
-	}()
-	ctx := context.WithoutCancel(wait) // the table has its own patience
+	return h.set, unfetched(ringWait), nil
+}
+
+// ask is keys for who has the turn.
+func (rs *rings) ask(ctx context.Context, r *ring, t org.Trust, again bool) (set jwt.Set, doubt, err error) {
 	now := rs.now()
 	key := ringKey(t)
 	if r.set.Len() == 0 || now.Sub(r.read) >= ringRead { // others may have got the first
 		if err := rs.load(ctx, r, key); err != nil {
 			return jwt.Set{}, nil, err
 		}
+		r.hold()
 	}
 	if again || r.set.Len() == 0 || now.Sub(r.said.Fetched) >= ringFresh {
-		if err := rs.renew(wait, r, key, t); err != nil {
+		if err := rs.renew(ctx, r, key, t); err != nil {
 			return jwt.Set{}, nil, err
 		}
 	}
@@ -121,9 +165,7 @@ func (rs *rings) keys(wait context.Context, t org.Trust, again bool) (set jwt.Se
 	if r.set.Len() == 0 || now.Sub(r.said.Fetched) >= ringStale {
 		return jwt.Set{}, nil, later
 	}
-	// Whoever tried after these came has failed, or is not done; and who had no
-	// time left has not even tried.
-	if r.said.Tried.After(r.said.Fetched) || wait.Err() != nil {
+	if r.said.Tried.After(r.said.Fetched) { // whoever tried after these came has failed, or is not done
 		doubt = later
 	}
 	return r.set, doubt, nil
@@ -204,11 +246,7 @@ func (rs *rings) load(ctx context.Context, r *ring, key table.Key) error {
 
 // renew fetches the keys, unless somebody tried within the minute. That fetching
 // fails is no error: the keys from before stay.
-func (rs *rings) renew(wait context.Context, r *ring, key table.Key, t org.Trust) error {
-	if wait.Err() != nil {
-		return nil // no time is left, and none may be spent of others' minute
-	}
-	ctx := context.WithoutCancel(wait)
+func (rs *rings) renew(ctx context.Context, r *ring, key table.Key, t org.Trust) error {
 	now := rs.now()
 	recent := func() bool {
 		// Where there are no keys yet, a try of another process may be under way, and
@@ -234,7 +272,9 @@ func (rs *rings) renew(wait context.Context, r *ring, key table.Key, t org.Trust
 		return err
 	}
 	r.attempt = now
-	doc, set, err := rs.get(wait, t)
+	fetch, cancel := context.WithTimeout(ctx, ringFetch)
+	defer cancel()
+	doc, set, err := rs.get(fetch, t)
 	if err != nil {
 		rs.log.WarnContext(ctx, "an issuer's keys cannot be fetched", "item", key.Part, "error", err.Error())
 		return nil

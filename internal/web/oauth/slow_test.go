@@ -18,18 +18,35 @@ type hanging struct {
 	mu    sync.Mutex
 	sets  map[string][]byte
 	asked []string
+	takes time.Duration // where it is not 0, they answer after that, with the key
+	key   *idp.Key
 }
 
 func (h *hanging) Get(ctx context.Context, address string) ([]byte, error) {
 	h.mu.Lock()
 	h.asked = append(h.asked, address)
 	set, ok := h.sets[address]
+	takes := h.takes
 	h.mu.Unlock()
 	if ok {
 		return set, nil
 	}
+	if takes > 0 {
+		select {
+		case <-time.After(takes):
+			return idp.Set(h.key), nil
+		case <-ctx.Done():
+		}
+	}
 	<-ctx.Done()
 	return nil, ctx.Err()
+}
+
+// all returns the addresses that were asked.
+func (h *hanging) all() []string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Clone(h.asked)
 }
 
 const quick = "https://quick.example/keys"
@@ -75,14 +92,15 @@ func TestSlowIssuersTogether(t *testing.T) {
 		if a.status != 503 || a.error() != "invalid_request" || a.header.Get("Retry-After") == "" || f.reason() != "keys" {
 			t.Errorf("with five issuers that do not answer it is %d %v %v", a.status, a.header, a.body)
 		}
-		if waited != 5*time.Second || len(h.asked) != org.MaxTrusts {
-			t.Errorf("it waited %v for %d issuers, want five seconds for five", waited, len(h.asked))
+		if waited != 5*time.Second || len(h.all()) != org.MaxTrusts {
+			t.Errorf("it waited %v for %d issuers, want five seconds for five", waited, len(h.all()))
 		}
 		if a, waited := took(func() answer { return f.sign(nil) }); a.status != 503 || waited != 0 {
 			t.Errorf("within the minute it waited %v, and answers %d; want 503 at once", waited, a.status)
 		}
 		// Many at once wait as long as one.
 		f.pass(time.Minute)
+		time.Sleep(time.Minute) // fetching has given up
 		var wait sync.WaitGroup
 		for range 12 {
 			wait.Go(func() {
@@ -162,7 +180,7 @@ func TestASlowIssuerHoldsNobodyElseUp(t *testing.T) {
 		if a := <-done; a.status != 503 {
 			t.Errorf("the slow issuer's answers %d", a.status)
 		}
-		if slices.Contains(h.asked, slow(99)) {
+		if slices.Contains(h.all(), slow(99)) {
 			t.Error("an issuer was asked for keys of words that it did not give")
 		}
 	})
@@ -178,12 +196,60 @@ func TestANewKeyWhileItsIssuerIsSlow(t *testing.T) {
 			if a := f.sign(nil); a.status != 200 {
 				t.Fatal(a.body)
 			}
+			h.mu.Lock()
 			delete(h.sets, quick)
+			h.mu.Unlock()
 			f.pass(2 * time.Hour)
 			a := f.assert(idp.NewKey("two", "ES256").Sign(f.claims(nil), nil))
-			if a.status != 503 || a.header.Get("Retry-After") != "60" {
+			if a.status != 503 || a.header.Get("Retry-After") != "5" {
 				t.Errorf("a new key, while its issuer is slow, answers %d %v, Retry-After %q", a.status, a.body, a.header.Get("Retry-After"))
 			}
 		})
 	}
+}
+
+// An issuer that needs longer than a request has is used all the same: what it
+// sends is there for the next one.
+func TestAnIssuerThatNeedsLonger(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, h := newHanging(t)
+		h.takes, h.key = 8*time.Second, f.key
+		f.trustIn(f.o, f.client, subject, slow(0))
+		if a, waited := took(func() answer { return f.sign(nil) }); a.status != 503 || waited != 5*time.Second {
+			t.Errorf("at first it answers %d after %v, want 503 after five seconds", a.status, waited)
+		}
+		if a, waited := took(func() answer { return f.sign(nil) }); a.status != 503 || waited != 0 {
+			t.Errorf("while its keys are fetched it answers %d after %v, want 503 at once", a.status, waited)
+		}
+		time.Sleep(4 * time.Second)
+		if a, waited := took(func() answer { return f.sign(nil) }); a.status != 200 || waited != 0 {
+			t.Errorf("when they are there it answers %d after %v, want 200 at once", a.status, waited)
+		}
+		// Where its keys are old, those from before do until then, for all who come;
+		// in a process that finds them in the table, too.
+		for range 2 {
+			f.pass(2 * time.Hour)
+			var wait sync.WaitGroup
+			for range 6 {
+				wait.Go(func() {
+					if a, waited := took(func() answer { return f.sign(nil) }); a.status != 200 || waited > 5*time.Second {
+						t.Errorf("with keys from before it answers %d after %v, want 200 after five seconds at most", a.status, waited)
+					}
+				})
+			}
+			wait.Wait()
+			if a, waited := took(func() answer { return f.sign(nil) }); a.status != 200 || waited != 0 {
+				t.Errorf("while they are fetched anew it answers %d after %v, want 200 at once", a.status, waited)
+			}
+			time.Sleep(time.Minute)
+			f.build()
+		}
+		h.mu.Lock()
+		h.takes = 0
+		h.mu.Unlock()
+		f.pass(12 * time.Hour)
+		if a, _ := took(func() answer { return f.sign(nil) }); a.status != 503 {
+			t.Errorf("with keys that are twelve hours old it answers %d, want 503", a.status)
+		}
+	})
 }
