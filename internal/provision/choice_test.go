@@ -281,4 +281,13 @@ func TestChoicesAreBounded(t *testing.T) {
 	}}); !errors.Is(err, wrong) {
 		t.Errorf("a choice that fails gives %v", err)
 	}
+	if err := change(op(provision.AddMembers, ids...)...); err != nil {
+		t.Fatal(err)
+	}
+	if err := change(append(op(provision.ReplaceMembers, ids...), choice(none, nil))...); err != nil {
+		t.Errorf("a choice from a list of 30, which is named: %v", err)
+	}
+	if err := change(append([]provision.MemberOp{choice(isGroup, nil)}, op(provision.ReplaceMembers, ids...)...)...); !fault.Coded(err, fault.TooMany) {
+		t.Errorf("a choice from 30 of 29 before a list gives %v, want too many", err)
+	}
 }

@@ -185,15 +185,19 @@ func (t *tally) bound(g roster.Group, ops []MemberOp) error {
 }
 
 // look reads the members that the choices among the steps choose from: those
-// whom they name, or if one does not, everybody.
+// whom they name, or if one does not, everybody. Behind a whole list, that is
+// what they choose from.
 func (t *tally) look(ctx context.Context, g roster.Group, ops []MemberOp) error {
 	var ids []string
-	everybody := false
+	everybody, replaced := false, false
 	for _, op := range ops {
+		replaced = replaced || op.Kind == ReplaceMembers
 		if op.Choice == nil {
 			continue
 		}
-		t.most = op.Choice.Most
+		if t.most = op.Choice.Most; replaced {
+			continue
+		}
 		everybody = everybody || op.Choice.Among == nil
 		for _, id := range op.Choice.Among {
 			if _, err := t.d.own(id); err == nil {
