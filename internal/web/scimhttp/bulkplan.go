@@ -235,7 +235,10 @@ func (o *operation) depends() bool {
 		return true
 	}
 	for _, op := range o.changes() {
-		if choosing(op.Get("path").Text()) || slices.ContainsFunc(op.Get("value").Members(), func(m value.Member) bool { return choosing(m.Name) }) {
+		// What stands under a URN may be a group as a whole.
+		if choosing(op.Get("path").Text()) || slices.ContainsFunc(op.Get("value").Members(), func(m value.Member) bool {
+			return choosing(m.Name) || strings.HasPrefix(strings.ToLower(m.Name), "urn:")
+		}) {
 			return true
 		}
 	}
