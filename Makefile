@@ -45,7 +45,7 @@ $(FUNCTIONS:%=build-%): build-%:
 		-o "$(ARTIFACTS_DIR)/bootstrap" "./functions/$(shell tr '[:upper:]' '[:lower:]' <<<'$*')"
 
 .PHONY: check
-check: lint ## lint and the quick tests: two minutes at most
+check: lint ## lint and the quick tests: three minutes
 	go test -short -p 3 -timeout 5m ./...
 
 .PHONY: test
