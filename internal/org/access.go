@@ -33,8 +33,8 @@ var errUnauthorized = &fault.Error{Kind: fault.Unauthorized, Msg: "The credentia
 
 // Authenticate returns whom a static token or an access token speaks for. The
 // look-up goes by hash, so its time tells nothing of the secrets that are stored.
-// An access token is as good as the credential that it was granted for. Every refusal is the
-// same Unauthorized.
+// An access token is as good as the credential that it was granted for. Every
+// refusal is the same Unauthorized.
 func (s *Store) Authenticate(ctx context.Context, token string) (Access, error) {
 	key := tokenKey
 	switch {
