@@ -94,6 +94,13 @@ var forbidden = map[floor][]string{
 	product: {"database/sql", "net", "net/http", "os", "os/exec", "syscall"},
 }
 
-// unlinked names modules that no function on Lambda may contain, not even
-// uncalled: they double the time to start.
-var unlinked = []string{"github.com/cockroachdb/pebble", "github.com/aws/aws-sdk-go-v2/config"}
+// unlinked names modules and packages that no function on Lambda may contain, not
+// even uncalled: what they do when they are initialized delays every start. The
+// schemas are docs/decisions/0014.
+var unlinked = []string{
+	"github.com/cockroachdb/pebble",
+	"github.com/aws/aws-sdk-go-v2/config",
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/schemas",
+	"github.com/aws/aws-sdk-go-v2/service/dynamodbstreams/schemas",
+	"github.com/aws/aws-sdk-go-v2/service/sesv2/schemas",
+}
