@@ -20,6 +20,7 @@ import (
 	"gatehouse/internal/app"
 	"gatehouse/internal/aws/dynamo"
 	"gatehouse/internal/fakes/dynamodb"
+	"gatehouse/internal/identity"
 	"gatehouse/internal/secret"
 	"gatehouse/internal/short"
 )
@@ -132,8 +133,8 @@ func rehearsedStack(t *testing.T, r *Rehearsal, endpoint, table string) director
 // the host alone takes for the least function.
 func TestWarm(t *testing.T) {
 	short.Skip(t, "builds the functions and the local program")
+	table := "warm" + identity.Random(8) // the server outlives a run of several
 	const (
-		table = "warm"
 		turns = 400
 		cold  = 20               // turns before those that count
 		bound = time.Millisecond // added to the local program's
