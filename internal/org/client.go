@@ -180,26 +180,31 @@ func (s *Store) standing(ctx context.Context, o *Org, id identity.Client) func()
 // once. The newest MaxSecrets stay good. A lifetime of zero is SecretLife; the
 // longest is MaxSecretLife.
 func (s *Store) IssueSecret(ctx context.Context, o *Org, c Client, lifetime time.Duration) (string, Credential, error) {
-	return s.issueSecret(ctx, o, c, lifetime, nil)
+	return s.issueSecret(ctx, o, c, lifetime, kind{})
 }
 
 // IssueSecretAfter is IssueSecret for who was shown the client's secrets, as
 // IssueAfter is Issue.
 func (s *Store) IssueSecretAfter(ctx context.Context, o *Org, c Client, newest identity.Credential, lifetime time.Duration) (string, Credential, error) {
-	return s.issueSecret(ctx, o, c, lifetime, after(newest))
+	return s.issueSecret(ctx, o, c, lifetime, kind{accept: after(newest)})
 }
 
-func (s *Store) issueSecret(ctx context.Context, o *Org, c Client, lifetime time.Duration, accept func([]Credential) error) (string, Credential, error) {
+// IssueSecretReplacing is IssueSecret for who says which secret ends by it, as
+// IssueReplacing is Issue.
+func (s *Store) IssueSecretReplacing(ctx context.Context, o *Org, c Client, replaced identity.Credential, lifetime time.Duration) (string, Credential, error) {
+	return s.issueSecret(ctx, o, c, lifetime, s.replacing(replaced))
+}
+
+func (s *Store) issueSecret(ctx context.Context, o *Org, c Client, lifetime time.Duration, of kind) (string, Credential, error) {
 	if lifetime == 0 {
 		lifetime = SecretLife
 	}
 	if lifetime < 0 || lifetime > MaxSecretLife {
 		return "", Credential{}, fault.New(fault.Invalid, "", "A client's secret is good for three years at most: %dh.", int(MaxSecretLife/time.Hour))
 	}
+	of.limit, of.owner, of.with = MaxSecrets, s.standing(ctx, o, c.ID), proof
 	text := secretPrefix + secret.Token()
-	cred, err := s.add(ctx, o, c.Connection, Credential{Client: c.ID, Hash: secret.Hash(text)}, lifetime, kind{
-		limit: MaxSecrets, accept: accept, owner: s.standing(ctx, o, c.ID), with: proof,
-	})
+	cred, err := s.add(ctx, o, c.Connection, Credential{Client: c.ID, Hash: secret.Hash(text)}, lifetime, of)
 	if err != nil {
 		return "", Credential{}, err
 	}

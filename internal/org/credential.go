@@ -69,7 +69,7 @@ func tokenKey(hash string) table.Key { return table.Key{Part: "TOK#" + hash, Sor
 // MaxCredentials stay good; older ones are revoked in the same commit.
 // A lifetime of zero means: until it is revoked.
 func (s *Store) Issue(ctx context.Context, o *Org, id identity.Connection, lifetime time.Duration) (string, Credential, error) {
-	return s.issue(ctx, o, id, lifetime, nil)
+	return s.issue(ctx, o, id, lifetime, kind{})
 }
 
 // IssueAfter is Issue for who was shown the connection's static tokens: newest is
@@ -77,7 +77,38 @@ func (s *Store) Issue(ctx context.Context, o *Org, id identity.Connection, lifet
 // one it issues nothing and returns ErrNewer, so of two that were shown the same
 // one issues.
 func (s *Store) IssueAfter(ctx context.Context, o *Org, id identity.Connection, newest identity.Credential, lifetime time.Duration) (string, Credential, error) {
-	return s.issue(ctx, o, id, lifetime, after(newest))
+	return s.issue(ctx, o, id, lifetime, kind{accept: after(newest)})
+}
+
+// IssueReplacing is Issue for who says what ends by it: the good static token
+// replaced, in the same commit; empty: none. Where MaxCredentials are good and
+// none is named it issues nothing and returns ErrFull, and where the one named is
+// not good ErrNotGood: so a repetition, after an answer that was lost, never ends
+// the token that is in use.
+func (s *Store) IssueReplacing(ctx context.Context, o *Org, id identity.Connection, replaced identity.Credential, lifetime time.Duration) (string, Credential, error) {
+	return s.issue(ctx, o, id, lifetime, s.replacing(replaced))
+}
+
+// Refusals of IssueReplacing and IssueSecretReplacing.
+var (
+	ErrFull    = fault.New(fault.Conflict, "", "As many credentials of this sort are good as may be at once. Say which one the new one replaces.")
+	ErrNotGood = fault.New(fault.Conflict, "", "The credential that is to be replaced is not among the good ones.")
+)
+
+// replacing is of the kind in which nothing ends but the one that is named.
+func (s *Store) replacing(named identity.Credential) kind {
+	of := kind{ends: named, full: ErrFull}
+	if named != "" {
+		of.accept = func(all []Credential) error {
+			for _, have := range all {
+				if have.ID == named && have.Good(s.now()) {
+					return nil
+				}
+			}
+			return ErrNotGood
+		}
+	}
+	return of
 }
 
 // ErrNewer says that a credential was issued since the newest that the caller
@@ -98,28 +129,26 @@ func after(newest identity.Credential) func([]Credential) error {
 	}
 }
 
-func (s *Store) issue(ctx context.Context, o *Org, id identity.Connection, lifetime time.Duration, accept func([]Credential) error) (string, Credential, error) {
+func (s *Store) issue(ctx context.Context, o *Org, id identity.Connection, lifetime time.Duration, of kind) (string, Credential, error) {
 	if _, err := s.Connection(ctx, o, id); err != nil {
 		return "", Credential{}, err
 	}
+	of.limit = MaxCredentials
+	of.owner = func() (table.Item, error) {
+		items, err := s.table.Get(ctx, connectionKey(o, id))
+		if err == nil && len(items) == 0 {
+			err = notFound("connection")
+		}
+		if err != nil {
+			return table.Item{}, fmt.Errorf("read connection: %w", err)
+		}
+		return items[0], nil
+	}
+	of.with = func(c Credential) []table.Write {
+		return []table.Write{table.Create(tokenKey(c.Hash), encode(holder{Org: o.ID, Connection: id, Credential: c.ID, Expires: c.Expires}))}
+	}
 	token := tokenPrefix + secret.Token()
-	c, err := s.add(ctx, o, id, Credential{Hash: secret.Hash(token)}, lifetime, kind{
-		limit:  MaxCredentials,
-		accept: accept,
-		owner: func() (table.Item, error) {
-			items, err := s.table.Get(ctx, connectionKey(o, id))
-			if err == nil && len(items) == 0 {
-				err = notFound("connection")
-			}
-			if err != nil {
-				return table.Item{}, fmt.Errorf("read connection: %w", err)
-			}
-			return items[0], nil
-		},
-		with: func(c Credential) []table.Write {
-			return []table.Write{table.Create(tokenKey(c.Hash), encode(holder{Org: o.ID, Connection: id, Credential: c.ID, Expires: c.Expires}))}
-		},
-	})
+	c, err := s.add(ctx, o, id, Credential{Hash: secret.Hash(token)}, lifetime, of)
 	if err != nil {
 		return "", Credential{}, err
 	}
@@ -135,6 +164,8 @@ type kind struct {
 	// accept is asked about the credentials of the sort, oldest first and ended ones
 	// among them, upon which one more is committed; nil: any will do.
 	accept func([]Credential) error
+	// ends is a good one of the sort that ends with the commit; empty: none is named.
+	ends identity.Credential
 	// full refuses one more than the limit; nil: the oldest ends.
 	full error
 	// with is what is written besides; may be nil.
@@ -142,9 +173,9 @@ type kind struct {
 }
 
 // add stores a credential beside the connection's others. Of those of its sort
-// the newest limit stay good; older ones are revoked in the same commit. The
-// owner is written anew as it was: of several who add at once, each reads what
-// the one before has added.
+// the newest limit stay good; older ones, and the one that is named, are revoked
+// in the same commit. The owner is written anew as it was: of several who add at
+// once, each reads what the one before has added.
 func (s *Store) add(ctx context.Context, o *Org, id identity.Connection, c Credential, lifetime time.Duration, of kind) (Credential, error) {
 	now := s.now().UTC().Truncate(time.Millisecond)
 	for {
@@ -190,10 +221,12 @@ func (s *Store) add(ctx context.Context, o *Org, id identity.Connection, c Crede
 			if !all[i].Good(now) || !all[i].like(c) {
 				continue
 			}
-			if good++; good <= of.limit {
+			switch {
+			case all[i].ID == of.ends:
+			case good < of.limit:
+				good++
 				continue
-			}
-			if of.full != nil {
+			case of.full != nil:
 				return Credential{}, of.full
 			}
 			w, err := s.revocation(ctx, all[i], items[i], now)
