@@ -199,7 +199,7 @@ func (s *Store) issueSecret(ctx context.Context, o *Org, c Client, lifetime time
 	if lifetime == 0 {
 		lifetime = SecretLife
 	}
-	if lifetime < 0 || lifetime > MaxSecretLife {
+	if lifetime > MaxSecretLife {
 		return "", Credential{}, fault.New(fault.Invalid, "", "A client's secret is good for three years at most: %dh.", int(MaxSecretLife/time.Hour))
 	}
 	of.limit, of.owner, of.with = MaxSecrets, s.standing(ctx, o, c.ID), proof

@@ -177,6 +177,9 @@ type kind struct {
 // in the same commit. The owner is written anew as it was: of several who add at
 // once, each reads what the one before has added.
 func (s *Store) add(ctx context.Context, o *Org, id identity.Connection, c Credential, lifetime time.Duration, of kind) (Credential, error) {
+	if lifetime < 0 {
+		return Credential{}, fault.New(fault.Invalid, "", "The lifetime of a credential cannot be negative.")
+	}
 	now := s.now().UTC().Truncate(time.Millisecond)
 	for {
 		owner, err := of.owner()
