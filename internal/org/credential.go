@@ -16,6 +16,10 @@ import (
 // the one in use and the one that replaces it.
 const MaxCredentials = 2
 
+// KeepEnded is how long what is known of a credential, or of an OAuth client, is
+// kept after its end, so that admins see why a directory does not get in.
+const KeepEnded = 90 * 24 * time.Hour
+
 // tokenPrefix lets scanners of source code recognise a leaked secret.
 const tokenPrefix = "ghsc_"
 
@@ -40,6 +44,28 @@ type Credential struct {
 // Good reports whether the credential opens anything at now.
 func (c Credential) Good(now time.Time) bool {
 	return c.Revoked.IsZero() && (c.Expires.IsZero() || now.Before(c.Expires))
+}
+
+// kept returns until when the record is kept; zero: the credential has no end.
+func (c Credential) kept() time.Time {
+	end := c.Expires
+	if !c.Revoked.IsZero() && (end.IsZero() || c.Revoked.Before(end)) {
+		end = c.Revoked
+	}
+	if end.IsZero() {
+		return end
+	}
+	return end.Add(KeepEnded)
+}
+
+// forgotten returns the write of what proves the credential, so that the store
+// forgets it when the credential has expired: a minute later, since it cuts to
+// whole seconds.
+func (c Credential) forgotten(w table.Write) table.Write {
+	if c.Expires.IsZero() {
+		return w
+	}
+	return w.Until(c.Expires.Add(time.Minute))
 }
 
 // Static reports whether the credential is a static token.
@@ -145,7 +171,7 @@ func (s *Store) issue(ctx context.Context, o *Org, id identity.Connection, lifet
 		return items[0], nil
 	}
 	of.with = func(c Credential) []table.Write {
-		return []table.Write{table.Create(tokenKey(c.Hash), encode(holder{Org: o.ID, Connection: id, Credential: c.ID, Expires: c.Expires}))}
+		return []table.Write{c.forgotten(table.Create(tokenKey(c.Hash), encode(holder{Org: o.ID, Connection: id, Credential: c.ID, Expires: c.Expires})))}
 	}
 	token := tokenPrefix + secret.Token()
 	c, err := s.add(ctx, o, id, Credential{Hash: secret.Hash(token)}, lifetime, of)
@@ -215,7 +241,7 @@ func (s *Store) add(ctx context.Context, o *Org, id identity.Connection, c Crede
 		if !c.Static() {
 			record.Hash = ""
 		}
-		writes := []table.Write{table.Replace(owner, owner.Data), table.Create(credentialKey(o, id, c.ID), encode(record))}
+		writes := []table.Write{table.Replace(owner, owner.Data), table.Create(credentialKey(o, id, c.ID), encode(record)).Until(record.kept())}
 		if of.with != nil {
 			writes = append(writes, of.with(c)...)
 		}
@@ -288,7 +314,7 @@ func (s *Store) Revoke(ctx context.Context, o *Org, id identity.Connection, k id
 }
 
 // revocation is the writes that end a credential: what proves it is forgotten,
-// its record stays for the admins.
+// its record stays for the admins, for KeepEnded.
 func (s *Store) revocation(ctx context.Context, c Credential, it table.Item, now time.Time) ([]table.Write, error) {
 	key := proofKey(c.Client, c.ID)
 	if c.Static() {
@@ -299,15 +325,15 @@ func (s *Store) revocation(ctx context.Context, c Credential, it table.Item, now
 		return nil, fmt.Errorf("read credential: %w", err)
 	}
 	c.Revoked = now
-	writes := []table.Write{table.Replace(it, encode(c))}
+	writes := []table.Write{table.Replace(it, encode(c)).Until(c.kept())}
 	for _, p := range proof {
 		writes = append(writes, table.Delete(p))
 	}
 	return writes, nil
 }
 
-// Credentials returns the connection's credentials, oldest first, ended ones
-// among them.
+// Credentials returns the connection's credentials, oldest first, among them
+// those that ended within KeepEnded.
 func (s *Store) Credentials(ctx context.Context, o *Org, id identity.Connection) ([]Credential, error) {
 	all, _, err := s.credentials(ctx, o, id)
 	return all, err
@@ -316,8 +342,12 @@ func (s *Store) Credentials(ctx context.Context, o *Org, id identity.Connection)
 func (s *Store) credentials(ctx context.Context, o *Org, id identity.Connection) ([]Credential, []table.Item, error) {
 	var all []Credential
 	var items []table.Item
+	now := s.now()
 	for it, err := range s.table.Query(ctx, o.Part(), table.Range{Prefix: "K#" + string(id) + "#"}) {
 		var c Credential
+		if it.Expired(now) {
+			continue
+		}
 		if err == nil {
 			err = decode(it, &c)
 		}
