@@ -13,7 +13,7 @@ import (
 type clientCmd struct {
 	Create clientCreateCmd `cmd:"" help:"Make an OAuth client of a connection, and its first secret."`
 	List   clientListCmd   `cmd:"" help:"List an organization's OAuth clients, with secrets, trusts and their last use."`
-	Rotate clientRotateCmd `cmd:"" help:"Issue another secret. The newest three are good; older ones end."`
+	Rotate clientRotateCmd `cmd:"" help:"Issue another secret. Three are good at once; none ends unless --replaces names it."`
 	Trust  clientTrustCmd  `cmd:"" help:"Take another issuer's signed word for a client: workload identity federation."`
 	Revoke clientRevokeCmd `cmd:"" help:"End a secret or a trust, or the whole client, and with it the tokens that it got."`
 }
@@ -83,13 +83,14 @@ func clientStanding(a app.ClientView) string {
 
 type clientRotateCmd struct {
 	at
-	Org     string `required:"" help:"Id or address of the organization."`
-	Client  string `required:"" help:"Id of the client."`
-	Expires string `help:"Lifetime of the secret, such as 8760h, three years at most. Default: two years."`
+	Org      string `required:"" help:"Id or address of the organization."`
+	Client   string `required:"" help:"Id of the client."`
+	Replaces string `help:"Id of the secret that ends as this one is made; needed where three are good. Default: none ends." placeholder:"ID"`
+	Expires  string `help:"Lifetime of the secret, such as 8760h, three years at most. Default: two years."`
 }
 
 func (c *clientRotateCmd) Run(ctx context.Context, all *cli, out io.Writer) error {
-	return do(ctx, all, c.at, out, "client rotate", app.ClientArgs{Org: c.Org, Client: c.Client, Expires: c.Expires}, clientText)
+	return do(ctx, all, c.at, out, "client rotate", app.ClientArgs{Org: c.Org, Client: c.Client, Replaces: c.Replaces, Expires: c.Expires}, clientText)
 }
 
 type clientTrustCmd struct {

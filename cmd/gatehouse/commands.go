@@ -69,7 +69,7 @@ type connectionCmd struct {
 	List      connectionListCmd      `cmd:"" help:"List an organization's connections, with credentials and their last use."`
 	Show      connectionShowCmd      `cmd:"" help:"Show a connection: its address, rate, credentials, and in what its messages were bent to fit."`
 	Update    connectionUpdateCmd    `cmd:"" help:"Change a connection's name, dialect or rate. What it stored stays as it is."`
-	Rotate    connectionRotateCmd    `cmd:"" help:"Issue another token. The newest two are good; older ones end."`
+	Rotate    connectionRotateCmd    `cmd:"" help:"Issue another token. Two are good at once; none ends unless --replaces names it."`
 	Revoke    connectionRevokeCmd    `cmd:"" help:"End a credential, or all of a connection's."`
 	Welcome   connectionWelcomeCmd   `cmd:"" help:"Switch the welcome emails of a connection's future users on or off."`
 	Discovery connectionDiscoveryCmd `cmd:"" help:"Choose what a connection's client is told by SCIM discovery."`
@@ -141,12 +141,13 @@ type connectionRotateCmd struct {
 	at
 	Org        string `required:"" help:"Id or address of the organization."`
 	Connection string `required:"" help:"Id of the connection."`
+	Replaces   string `help:"Id of the token that ends as this one is made; needed where two are good. Default: none ends." placeholder:"ID"`
 	Expires    string `help:"Lifetime of the credential, such as 8760h. Default: until it is revoked."`
 }
 
 func (c *connectionRotateCmd) Run(ctx context.Context, all *cli, out io.Writer) error {
 	return do(ctx, all, c.at, out, "connection rotate",
-		app.ConnectionArgs{Org: c.Org, Connection: c.Connection, Expires: c.Expires}, credentialText)
+		app.ConnectionArgs{Org: c.Org, Connection: c.Connection, Replaces: c.Replaces, Expires: c.Expires}, credentialText)
 }
 
 type connectionRevokeCmd struct {

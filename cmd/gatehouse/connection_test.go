@@ -203,3 +203,42 @@ func TestConnectionWithoutAToken(t *testing.T) {
 	}
 	gatehouse(2, "connection", "create", "--org", "example", "--name", "Both", "--no-token", "--expires", "8760h")
 }
+
+// A rotation that is typed again, since its answer was lost, is refused and ends
+// nothing; who names what it replaces goes on.
+func TestRotateAgain(t *testing.T) {
+	p := newProgram(t)
+	p.run(0, "org", "create", "--name", "Example")
+	var token app.CredentialAnswer
+	if err := json.Unmarshal([]byte(p.run(0, "connection", "create", "--org", "example", "--name", "Entra", "--json")), &token); err != nil {
+		t.Fatal(err)
+	}
+	var secret app.ClientAnswer
+	if err := json.Unmarshal([]byte(p.run(0, "client", "create", "--org", "example", "--connection", token.Connection, "--name", "Entra", "--json")), &secret); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		rotate []string
+		used   string // the credential that is in use
+		others int    // that may be good beside it
+	}{
+		{[]string{"connection", "rotate", "--org", "example", "--connection", token.Connection}, token.Credential, org.MaxCredentials - 1},
+		{[]string{"client", "rotate", "--org", "example", "--client", secret.Client}, secret.Credential, org.MaxSecrets - 1},
+	} {
+		for range c.others {
+			p.run(0, c.rotate...)
+		}
+		p.run(1, c.rotate...)
+		if !strings.Contains(p.said, c.used+" (created ") || strings.Count(p.said, "never used") != 1+c.others || !strings.Contains(p.said, "--replaces ID") {
+			t.Errorf("%v again says %q, want what is good and how to go on", c.rotate, p.said)
+		}
+		_, rest, _ := strings.Cut(p.said, c.used)
+		_, lost, _ := strings.Cut(rest, "), ")
+		lost, _, _ = strings.Cut(lost, " (")
+		p.run(0, append(c.rotate, "--replaces", lost)...)
+		p.run(1, append(c.rotate, "--replaces", lost)...)
+		if strings.Contains(p.said, lost) || !strings.Contains(p.said, c.used+" (") {
+			t.Errorf("replacing %s again says %q, want what is good", lost, p.said)
+		}
+	}
+}

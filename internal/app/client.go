@@ -27,6 +27,7 @@ type (
 		Org        string `json:"org"`
 		Client     string `json:"client,omitempty"`
 		Credential string `json:"credential,omitempty"` // one secret or trust; empty: the client
+		Replaces   string `json:"replaces,omitempty"`   // the good secret that ends with the rotation; empty: none
 		Expires    string `json:"expires,omitempty"`
 	}
 	ClientTrust struct {
@@ -80,7 +81,7 @@ func (op *Operator) clientCreate(ctx context.Context, in ClientCreate) (any, err
 	if in.NoSecret {
 		return op.clientAnswer(o, c), nil
 	}
-	ans, err := op.issueSecret(ctx, o, c, life)
+	ans, err := op.issueSecret(ctx, o, c, "", life)
 	if err != nil {
 		return nil, half(err, "The client "+string(c.ID)+" was made; issue its secret with: gatehouse client rotate --org "+o.Slug+" --client "+string(c.ID))
 	}
@@ -95,10 +96,10 @@ func secretLife(s string) (time.Duration, error) {
 	return life, err
 }
 
-func (op *Operator) issueSecret(ctx context.Context, o *org.Org, c org.Client, life time.Duration) (any, error) {
-	text, cred, err := op.App.Orgs.IssueSecret(ctx, o, c, life)
+func (op *Operator) issueSecret(ctx context.Context, o *org.Org, c org.Client, replaced identity.Credential, life time.Duration) (any, error) {
+	text, cred, err := op.App.Orgs.IssueSecretReplacing(ctx, o, c, replaced, life)
 	if err != nil {
-		return nil, err
+		return nil, op.notRotated(ctx, err, o, c.Connection, c.ID)
 	}
 	ans := op.clientAnswer(o, c)
 	ans.Credential, ans.Secret, ans.Expires = string(cred.ID), text, cred.Expires
@@ -124,7 +125,7 @@ func (op *Operator) clientRotate(ctx context.Context, in ClientArgs) (any, error
 	if err != nil {
 		return nil, err
 	}
-	return op.issueSecret(ctx, o, c, life)
+	return op.issueSecret(ctx, o, c, identity.Credential(in.Replaces), life)
 }
 
 func (op *Operator) clientTrust(ctx context.Context, in ClientTrust) (any, error) {

@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"time"
 
@@ -91,6 +92,15 @@ func TestClients(t *testing.T) {
 	}
 
 	second := must("client rotate", app.ClientArgs{Org: "acme", Client: id})["credential"].(string)
+	third := must("client rotate", app.ClientArgs{Org: "acme", Client: id})["credential"].(string)
+	_, err := do(t, op, "client rotate", app.ClientArgs{Org: "acme", Client: id})
+	if said := fault.Of(err); !fault.Is(err, fault.Conflict) || !strings.Contains(said.Msg, secret+" (") || !strings.Contains(said.Msg, third+" (") || strings.Contains(said.Msg, word) {
+		t.Errorf("a fourth secret is refused with %v, want which three are good", err)
+	}
+	must("client rotate", app.ClientArgs{Org: "acme", Client: id, Replaces: third})
+	if g := credentials(); !g[secret] || !g[second] || g[third] {
+		t.Errorf("after the third secret was replaced the credentials are %v", g)
+	}
 	must("client revoke", app.ClientArgs{Org: "acme", Client: id, Credential: secret})
 	if g := credentials(); g[secret] || !g[second] || !g[word] {
 		t.Errorf("after one secret ended the credentials are %v", g)

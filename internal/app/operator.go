@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -59,6 +60,7 @@ type (
 		Org        string `json:"org"`
 		Connection string `json:"connection"`
 		Credential string `json:"credential,omitempty"`
+		Replaces   string `json:"replaces,omitempty"` // the good token that ends with the rotation; empty: none
 		Expires    string `json:"expires,omitempty"`
 		Welcome    string `json:"welcome,omitempty"`   // "on" or "off"
 		Discovery  string `json:"discovery,omitempty"` // "full" or "plain"
@@ -258,7 +260,7 @@ func (op *Operator) connectionCreate(ctx context.Context, in ConnectionCreate) (
 	if in.NoToken {
 		return op.credentialAnswer(o, c.ID), nil
 	}
-	ans, err := op.issue(ctx, o, c.ID, life)
+	ans, err := op.issue(ctx, o, c.ID, "", life)
 	if err != nil {
 		return nil, half(err, "The connection "+string(c.ID)+" was made; issue its token with: gatehouse connection rotate --org "+o.Slug+" --connection "+string(c.ID))
 	}
@@ -269,14 +271,49 @@ func (op *Operator) credentialAnswer(o *org.Org, c identity.Connection) Credenti
 	return CredentialAnswer{Org: string(o.ID), Connection: string(c), SCIM: op.App.SCIM(), SignIn: op.App.SignIn(o)}
 }
 
-func (op *Operator) issue(ctx context.Context, o *org.Org, c identity.Connection, life time.Duration) (any, error) {
-	token, cred, err := op.App.Orgs.Issue(ctx, o, c, life)
+func (op *Operator) issue(ctx context.Context, o *org.Org, c identity.Connection, replaced identity.Credential, life time.Duration) (any, error) {
+	token, cred, err := op.App.Orgs.IssueReplacing(ctx, o, c, replaced, life)
 	if err != nil {
-		return nil, err
+		return nil, op.notRotated(ctx, err, o, c, "")
 	}
 	ans := op.credentialAnswer(o, c)
 	ans.Credential, ans.Token = string(cred.ID), token
 	return ans, nil
+}
+
+// notRotated says of a rotation that was refused for what is good which
+// credentials these are, and how to go on. One whose answer was lost is the one
+// that nobody uses. An empty client stands for the connection's static tokens.
+func (op *Operator) notRotated(ctx context.Context, err error, o *org.Org, c identity.Connection, client identity.Client) error {
+	full := errors.Is(err, org.ErrFull)
+	if !full && !errors.Is(err, org.ErrNotGood) {
+		return err
+	}
+	all, failed := op.App.Orgs.Credentials(ctx, o, c)
+	if failed != nil {
+		return err // which says as much without the list
+	}
+	minute := func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }
+	var good []string
+	for _, k := range all {
+		if k.Client != client || k.Trust != nil || !k.Good(op.App.Now()) {
+			continue
+		}
+		used := "never used"
+		if !k.LastUsed.IsZero() {
+			used = "last used " + minute(k.LastUsed)
+		}
+		good = append(good, fmt.Sprintf("%s (created %s, %s)", k.ID, minute(k.Created), used))
+	}
+	list := strings.Join(good, ", ")
+	msg := "Nothing was issued: what is to be replaced is not among those that are good: " + list + "."
+	switch {
+	case full:
+		msg = fmt.Sprintf("Nothing was issued: %d are good already, and one more would end another: %s. Name the one that is to end with --replaces ID, or end it by itself with revoke.", len(good), list)
+	case list == "":
+		msg = "Nothing was issued: what is to be replaced is not good, and nothing else is. Rotate without --replaces."
+	}
+	return &fault.Error{Kind: fault.Conflict, Msg: msg, Err: err}
 }
 
 func (op *Operator) connectionRotate(ctx context.Context, in ConnectionArgs) (any, error) {
@@ -288,7 +325,7 @@ func (op *Operator) connectionRotate(ctx context.Context, in ConnectionArgs) (an
 	if err != nil {
 		return nil, err
 	}
-	return op.issue(ctx, o, identity.Connection(in.Connection), life)
+	return op.issue(ctx, o, identity.Connection(in.Connection), identity.Credential(in.Replaces), life)
 }
 
 // connectionRevoke ends one credential, or all of the connection's: its OAuth

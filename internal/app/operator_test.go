@@ -85,9 +85,24 @@ func TestAnOperatorsDay(t *testing.T) {
 	if !good(first["token"]) || !good(second["token"]) {
 		t.Error("after one rotation not both credentials are good")
 	}
-	third := must("connection rotate", c)
+	// Asked again, as by who did not get the answer: neither ends.
+	_, err := do(t, op, "connection rotate", c)
+	if said := fault.Of(err); !fault.Is(err, fault.Conflict) || !strings.Contains(said.Msg, first["credential"].(string)+" (created ") ||
+		!strings.Contains(said.Msg, second["credential"].(string)+" (created ") || !strings.Contains(said.Msg, "--replaces") {
+		t.Errorf("a third token is refused with %v, want which are good and how to go on", err)
+	}
+	if !good(first["token"]) || !good(second["token"]) {
+		t.Error("a refused rotation ended a credential")
+	}
+	instead := c
+	instead.Replaces = first["credential"].(string)
+	third := must("connection rotate", instead)
 	if good(first["token"]) || !good(second["token"]) || !good(third["token"]) {
-		t.Error("after two rotations not the newest two credentials are good")
+		t.Error("after the first was replaced not the other two credentials are good")
+	}
+	_, err = do(t, op, "connection rotate", instead)
+	if said := fault.Of(err); !fault.Is(err, fault.Conflict) || strings.Contains(said.Msg, instead.Replaces) || !strings.Contains(said.Msg, third["credential"].(string)) {
+		t.Errorf("replacing the first again is refused with %v, want which are good", err)
 	}
 	one := c
 	one.Credential = second["credential"].(string)

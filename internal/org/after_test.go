@@ -18,7 +18,9 @@ type issuer struct {
 	limit int // so many are good at once
 	issue func() (string, org.Credential, error)
 	after func(*org.Store, identity.Credential) (string, org.Credential, error)
-	good  func(string) bool
+	// replacing issues one in another's stead, or beside all that are good
+	replacing func(identity.Credential) (string, org.Credential, error)
+	good      func(string) bool
 }
 
 // issuers are those of a connection's tokens and of its client's secrets.
@@ -31,12 +33,18 @@ func (w *world) issuers(o *org.Org, c org.Connection, client org.Client) []issue
 			after: func(s *org.Store, newest identity.Credential) (string, org.Credential, error) {
 				return s.IssueAfter(ctx, o, c.ID, newest, 0)
 			},
+			replacing: func(replaced identity.Credential) (string, org.Credential, error) {
+				return w.orgs.IssueReplacing(ctx, o, c.ID, replaced, 0)
+			},
 		},
 		{
 			name: "secret", limit: org.MaxSecrets, good: func(text string) bool { return w.proves(client, text) },
 			issue: func() (string, org.Credential, error) { return w.orgs.IssueSecret(ctx, o, client, 0) },
 			after: func(s *org.Store, newest identity.Credential) (string, org.Credential, error) {
 				return s.IssueSecretAfter(ctx, o, client, newest, 0)
+			},
+			replacing: func(replaced identity.Credential) (string, org.Credential, error) {
+				return w.orgs.IssueSecretReplacing(ctx, o, client, replaced, 0)
 			},
 		},
 	}
@@ -129,6 +137,114 @@ func TestIssuingAfterWhatWasShown(t *testing.T) {
 		}
 		if _, _, err := i.after(w.orgs, newest.ID); err != nil {
 			t.Errorf("a %s after the newest: %v", i.name, err)
+		}
+	}
+}
+
+// Who repeats a rotation, since its answer was lost, ends nothing that is in use,
+// and may name what was lost as what the next one replaces.
+func TestARepeatedRotationEndsNothing(t *testing.T) {
+	w := newWorld(t)
+	o, c := w.connection()
+	for _, i := range w.issuers(o, c, w.client(o, c.ID)) {
+		texts, ids := make([]string, i.limit), make([]identity.Credential, i.limit)
+		for n := range texts {
+			text, cred, err := i.replacing("")
+			if err != nil {
+				t.Fatalf("a %s where %d are good: %v", i.name, n, err)
+			}
+			texts[n], ids[n] = text, cred.ID
+		}
+		last := i.limit - 1
+		good := func(after string, want bool) {
+			t.Helper()
+			for n, text := range texts {
+				if want := want || n != last; i.good(text) != want {
+					t.Errorf("after %s the %s numbered %d is good: %v, want %v", after, i.name, n+1, !want, want)
+				}
+			}
+		}
+		for range 3 {
+			if text, _, err := i.replacing(""); !errors.Is(err, org.ErrFull) || !fault.Is(err, fault.Conflict) || text != "" {
+				t.Errorf("one %s too many: %q, %v; want ErrFull", i.name, text, err)
+			}
+		}
+		good("a repetition", true)
+		w.table.lose = 1
+		if _, _, err := i.replacing(ids[last]); !errors.Is(err, errInjected) {
+			t.Fatalf("a %s whose answer is lost: %v", i.name, err)
+		}
+		good("the last was replaced", false)
+		if text, _, err := i.replacing(ids[last]); !errors.Is(err, org.ErrNotGood) || !fault.Is(err, fault.Conflict) || text != "" {
+			t.Errorf("a %s in place of one that was replaced: %q, %v; want ErrNotGood", i.name, text, err)
+		}
+		creds, err := w.orgs.Credentials(t.Context(), o, c.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, _, err := i.replacing(creds[len(creds)-1].ID)
+		if err != nil || !i.good(text) {
+			t.Errorf("a %s in place of the one whose answer was lost: %v, want a good one", i.name, err)
+		}
+		good("what was lost is replaced", false)
+		// Where there is room, too.
+		if err := w.orgs.Revoke(t.Context(), o, c.ID, ids[0]); err != nil {
+			t.Fatal(err)
+		}
+		for _, not := range []identity.Credential{ids[0], identity.MintCredential(), "#"} {
+			if _, _, err := i.replacing(not); !errors.Is(err, org.ErrNotGood) {
+				t.Errorf("a %s in place of %q, which is not good: %v, want ErrNotGood", i.name, not, err)
+			}
+		}
+		if !i.good(text) {
+			t.Errorf("a refused rotation ended a %s", i.name)
+		}
+	}
+	// What is named is of the same sort.
+	_, static := w.issue(o, c.ID, 0)
+	client := w.client(o, c.ID)
+	_, secret := w.secret(o, client, 0)
+	if _, _, err := w.orgs.IssueReplacing(t.Context(), o, c.ID, secret.ID, 0); !errors.Is(err, org.ErrNotGood) {
+		t.Errorf("a token in place of a client's secret: %v, want ErrNotGood", err)
+	}
+	if _, _, err := w.orgs.IssueSecretReplacing(t.Context(), o, client, static.ID, 0); !errors.Is(err, org.ErrNotGood) {
+		t.Errorf("a secret in place of a token: %v, want ErrNotGood", err)
+	}
+}
+
+// Of many that replace the same one does, and as many take places as there are.
+func TestManyReplaceAtOnce(t *testing.T) {
+	w := newWorld(t)
+	o, c := w.connection()
+	for _, i := range w.issuers(o, c, w.client(o, c.ID)) {
+		first, cred, err := i.issue()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, replaced := range []identity.Credential{"", cred.ID} {
+			want := i.limit - 1 // places that are left
+			if replaced != "" {
+				want = 1
+			}
+			var issued atomic.Int32
+			var wait sync.WaitGroup
+			for range 12 {
+				wait.Go(func() {
+					switch _, _, err := i.replacing(replaced); {
+					case err == nil:
+						issued.Add(1)
+					case !errors.Is(err, org.ErrFull) && !errors.Is(err, org.ErrNotGood):
+						t.Errorf("a %s beside others: %v", i.name, err)
+					}
+				})
+			}
+			wait.Wait()
+			if n := int(issued.Load()); n != want {
+				t.Errorf("of 12 at once, in place of %q, %d issue a %s, want %d", replaced, n, i.name, want)
+			}
+			if good := i.good(first); good != (replaced == "") {
+				t.Errorf("the first %s is good: %v after 12 at once in place of %q", i.name, good, replaced)
+			}
 		}
 	}
 }

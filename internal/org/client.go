@@ -57,14 +57,9 @@ func proofKey(id identity.Client, k identity.Credential) table.Key {
 	return table.Key{Part: clientOwnerKey(id).Part, Sort: proofPrefix + string(k)}
 }
 
-// proof is the write that makes the credential one of the client's. The store
-// forgets it when it has ended.
+// proof is the write that makes the credential one of the client's.
 func proof(c Credential) []table.Write {
-	w := table.Create(proofKey(c.Client, c.ID), encode(c))
-	if !c.Expires.IsZero() {
-		w = w.Until(c.Expires.Add(time.Minute))
-	}
-	return []table.Write{w}
+	return []table.Write{c.forgotten(table.Create(proofKey(c.Client, c.ID), encode(c)))}
 }
 
 // NameTaken is the code of the fault that refuses a client whose name another
@@ -141,7 +136,7 @@ func (s *Store) client(ctx context.Context, o *Org, id identity.Client) (Client,
 }
 
 // Clients returns the organization's clients in the order of connections and
-// ids, ended ones among them.
+// ids, among them those that ended within KeepEnded.
 func (s *Store) Clients(ctx context.Context, o *Org) ([]Client, error) {
 	all, _, err := s.clients(ctx, o)
 	return all, err
@@ -150,8 +145,12 @@ func (s *Store) Clients(ctx context.Context, o *Org) ([]Client, error) {
 func (s *Store) clients(ctx context.Context, o *Org) ([]Client, []table.Item, error) {
 	var all []Client
 	var items []table.Item
+	now := s.now()
 	for it, err := range s.table.Query(ctx, o.Part(), table.Range{Prefix: "A#"}) {
 		var c Client
+		if it.Expired(now) {
+			continue
+		}
 		if err == nil {
 			err = decode(it, &c)
 		}
@@ -180,26 +179,31 @@ func (s *Store) standing(ctx context.Context, o *Org, id identity.Client) func()
 // once. The newest MaxSecrets stay good. A lifetime of zero is SecretLife; the
 // longest is MaxSecretLife.
 func (s *Store) IssueSecret(ctx context.Context, o *Org, c Client, lifetime time.Duration) (string, Credential, error) {
-	return s.issueSecret(ctx, o, c, lifetime, nil)
+	return s.issueSecret(ctx, o, c, lifetime, kind{})
 }
 
 // IssueSecretAfter is IssueSecret for who was shown the client's secrets, as
 // IssueAfter is Issue.
 func (s *Store) IssueSecretAfter(ctx context.Context, o *Org, c Client, newest identity.Credential, lifetime time.Duration) (string, Credential, error) {
-	return s.issueSecret(ctx, o, c, lifetime, after(newest))
+	return s.issueSecret(ctx, o, c, lifetime, kind{accept: after(newest)})
 }
 
-func (s *Store) issueSecret(ctx context.Context, o *Org, c Client, lifetime time.Duration, accept func([]Credential) error) (string, Credential, error) {
+// IssueSecretReplacing is IssueSecret for who says which secret ends by it, as
+// IssueReplacing is Issue.
+func (s *Store) IssueSecretReplacing(ctx context.Context, o *Org, c Client, replaced identity.Credential, lifetime time.Duration) (string, Credential, error) {
+	return s.issueSecret(ctx, o, c, lifetime, s.replacing(replaced))
+}
+
+func (s *Store) issueSecret(ctx context.Context, o *Org, c Client, lifetime time.Duration, of kind) (string, Credential, error) {
 	if lifetime == 0 {
 		lifetime = SecretLife
 	}
-	if lifetime < 0 || lifetime > MaxSecretLife {
+	if lifetime > MaxSecretLife {
 		return "", Credential{}, fault.New(fault.Invalid, "", "A client's secret is good for three years at most: %dh.", int(MaxSecretLife/time.Hour))
 	}
+	of.limit, of.owner, of.with = MaxSecrets, s.standing(ctx, o, c.ID), proof
 	text := secretPrefix + secret.Token()
-	cred, err := s.add(ctx, o, c.Connection, Credential{Client: c.ID, Hash: secret.Hash(text)}, lifetime, kind{
-		limit: MaxSecrets, accept: accept, owner: s.standing(ctx, o, c.ID), with: proof,
-	})
+	cred, err := s.add(ctx, o, c.Connection, Credential{Client: c.ID, Hash: secret.Hash(text)}, lifetime, of)
 	if err != nil {
 		return "", Credential{}, err
 	}
@@ -243,7 +247,7 @@ func (s *Store) RevokeClient(ctx context.Context, o *Org, id identity.Client) er
 		}
 		now := s.now().UTC().Truncate(time.Millisecond)
 		c.Revoked = now
-		writes := []table.Write{table.Replace(it, encode(c))}
+		writes := []table.Write{table.Replace(it, encode(c)).Until(now.Add(KeepEnded))}
 		owner, err := s.table.Get(ctx, clientOwnerKey(id))
 		if err != nil {
 			return fmt.Errorf("revoke OAuth client: %w", err)

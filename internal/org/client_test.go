@@ -287,6 +287,70 @@ func TestProofsEnd(t *testing.T) {
 	}
 }
 
+// What is known of credentials and clients that have ended is kept for KeepEnded,
+// and then by nobody; what is good stays.
+func TestEndedCredentialsAreForgotten(t *testing.T) {
+	w := newWorld(t)
+	o, c := w.connection()
+	client, ended := w.client(o, c.ID), w.client(o, c.ID)
+	w.secret(o, ended, 0)
+	_, revoked := w.issue(o, c.ID, 2*time.Hour)
+	expiring, _ := w.issue(o, c.ID, time.Hour)
+	w.secret(o, client, time.Hour)
+	standing, _ := w.secret(o, client, org.MaxSecretLife)
+	if !w.good(expiring) { // the use is recorded, and leaves the end as it was
+		t.Fatal("a new token is not good")
+	}
+	w.pass(time.Hour)
+	if err := w.orgs.Revoke(t.Context(), o, c.ID, revoked.ID); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.orgs.RevokeClient(t.Context(), o, ended.ID); err != nil {
+		t.Fatal(err)
+	}
+	token, _ := w.issue(o, c.ID, 0)
+	listed := func(credentials, clients int) {
+		t.Helper()
+		all, err := w.orgs.Credentials(t.Context(), o, c.ID)
+		if err != nil || len(all) != credentials {
+			t.Errorf("%d credentials are listed, %v; want %d", len(all), err, credentials)
+		}
+		named, err := w.orgs.Clients(t.Context(), o)
+		if err != nil || len(named) != clients {
+			t.Errorf("%d clients are listed, %v; want %d", len(named), err, clients)
+		}
+	}
+	stored := func(part, prefix string, want int) {
+		t.Helper()
+		n := 0
+		for _, err := range w.mem.Query(t.Context(), part, table.Range{Prefix: prefix}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			n++
+		}
+		if n != want {
+			t.Errorf("%d items are at %s %s, want %d", n, part, prefix, want)
+		}
+	}
+	w.pass(org.KeepEnded - time.Second)
+	w.mem.RemoveExpired(w.now())
+	listed(6, 2)
+	stored("TOK#"+secret.Hash(expiring), "", 0)
+	stored("CLI#"+string(client.ID), "K#", 1)
+	w.pass(time.Second)
+	listed(2, 1) // also where the table has not removed anything yet
+	if _, err := w.orgs.Client(t.Context(), o, ended.ID); !fault.Is(err, fault.NotFound) {
+		t.Errorf("a client that ended %v ago: %v, want it not found", org.KeepEnded, err)
+	}
+	w.mem.RemoveExpired(w.now())
+	stored(o.Part(), "K#", 2)
+	stored(o.Part(), "A#", 1)
+	if !w.good(token) || !w.proves(client, standing) {
+		t.Error("of what is good something was forgotten")
+	}
+}
+
 // Of a secret and the client's end, asked for at once, no secret is left.
 func TestASecretThatRacesWithTheEnd(t *testing.T) {
 	for range 20 {

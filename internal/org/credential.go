@@ -16,6 +16,10 @@ import (
 // the one in use and the one that replaces it.
 const MaxCredentials = 2
 
+// KeepEnded is how long what is known of a credential, or of an OAuth client, is
+// kept after its end, so that admins see why a directory does not get in.
+const KeepEnded = 90 * 24 * time.Hour
+
 // tokenPrefix lets scanners of source code recognise a leaked secret.
 const tokenPrefix = "ghsc_"
 
@@ -40,6 +44,28 @@ type Credential struct {
 // Good reports whether the credential opens anything at now.
 func (c Credential) Good(now time.Time) bool {
 	return c.Revoked.IsZero() && (c.Expires.IsZero() || now.Before(c.Expires))
+}
+
+// kept returns until when the record is kept; zero: the credential has no end.
+func (c Credential) kept() time.Time {
+	end := c.Expires
+	if !c.Revoked.IsZero() && (end.IsZero() || c.Revoked.Before(end)) {
+		end = c.Revoked
+	}
+	if end.IsZero() {
+		return end
+	}
+	return end.Add(KeepEnded)
+}
+
+// forgotten returns the write of what proves the credential, so that the store
+// forgets it when the credential has expired: a minute later, since it cuts to
+// whole seconds.
+func (c Credential) forgotten(w table.Write) table.Write {
+	if c.Expires.IsZero() {
+		return w
+	}
+	return w.Until(c.Expires.Add(time.Minute))
 }
 
 // Static reports whether the credential is a static token.
@@ -69,7 +95,7 @@ func tokenKey(hash string) table.Key { return table.Key{Part: "TOK#" + hash, Sor
 // MaxCredentials stay good; older ones are revoked in the same commit.
 // A lifetime of zero means: until it is revoked.
 func (s *Store) Issue(ctx context.Context, o *Org, id identity.Connection, lifetime time.Duration) (string, Credential, error) {
-	return s.issue(ctx, o, id, lifetime, nil)
+	return s.issue(ctx, o, id, lifetime, kind{})
 }
 
 // IssueAfter is Issue for who was shown the connection's static tokens: newest is
@@ -77,7 +103,38 @@ func (s *Store) Issue(ctx context.Context, o *Org, id identity.Connection, lifet
 // one it issues nothing and returns ErrNewer, so of two that were shown the same
 // one issues.
 func (s *Store) IssueAfter(ctx context.Context, o *Org, id identity.Connection, newest identity.Credential, lifetime time.Duration) (string, Credential, error) {
-	return s.issue(ctx, o, id, lifetime, after(newest))
+	return s.issue(ctx, o, id, lifetime, kind{accept: after(newest)})
+}
+
+// IssueReplacing is Issue for who says what ends by it: the good static token
+// replaced, in the same commit; empty: none. Where MaxCredentials are good and
+// none is named it issues nothing and returns ErrFull, and where the one named is
+// not good ErrNotGood: so a repetition, after an answer that was lost, never ends
+// the token that is in use.
+func (s *Store) IssueReplacing(ctx context.Context, o *Org, id identity.Connection, replaced identity.Credential, lifetime time.Duration) (string, Credential, error) {
+	return s.issue(ctx, o, id, lifetime, s.replacing(replaced))
+}
+
+// Refusals of IssueReplacing and IssueSecretReplacing.
+var (
+	ErrFull    = fault.New(fault.Conflict, "", "As many credentials of this sort are good as may be at once. Say which one the new one replaces.")
+	ErrNotGood = fault.New(fault.Conflict, "", "The credential that is to be replaced is not among the good ones.")
+)
+
+// replacing is of the kind in which nothing ends but the one that is named.
+func (s *Store) replacing(named identity.Credential) kind {
+	of := kind{ends: named, full: ErrFull}
+	if named != "" {
+		of.accept = func(all []Credential) error {
+			for _, have := range all {
+				if have.ID == named && have.Good(s.now()) {
+					return nil
+				}
+			}
+			return ErrNotGood
+		}
+	}
+	return of
 }
 
 // ErrNewer says that a credential was issued since the newest that the caller
@@ -98,28 +155,26 @@ func after(newest identity.Credential) func([]Credential) error {
 	}
 }
 
-func (s *Store) issue(ctx context.Context, o *Org, id identity.Connection, lifetime time.Duration, accept func([]Credential) error) (string, Credential, error) {
+func (s *Store) issue(ctx context.Context, o *Org, id identity.Connection, lifetime time.Duration, of kind) (string, Credential, error) {
 	if _, err := s.Connection(ctx, o, id); err != nil {
 		return "", Credential{}, err
 	}
+	of.limit = MaxCredentials
+	of.owner = func() (table.Item, error) {
+		items, err := s.table.Get(ctx, connectionKey(o, id))
+		if err == nil && len(items) == 0 {
+			err = notFound("connection")
+		}
+		if err != nil {
+			return table.Item{}, fmt.Errorf("read connection: %w", err)
+		}
+		return items[0], nil
+	}
+	of.with = func(c Credential) []table.Write {
+		return []table.Write{c.forgotten(table.Create(tokenKey(c.Hash), encode(holder{Org: o.ID, Connection: id, Credential: c.ID, Expires: c.Expires})))}
+	}
 	token := tokenPrefix + secret.Token()
-	c, err := s.add(ctx, o, id, Credential{Hash: secret.Hash(token)}, lifetime, kind{
-		limit:  MaxCredentials,
-		accept: accept,
-		owner: func() (table.Item, error) {
-			items, err := s.table.Get(ctx, connectionKey(o, id))
-			if err == nil && len(items) == 0 {
-				err = notFound("connection")
-			}
-			if err != nil {
-				return table.Item{}, fmt.Errorf("read connection: %w", err)
-			}
-			return items[0], nil
-		},
-		with: func(c Credential) []table.Write {
-			return []table.Write{table.Create(tokenKey(c.Hash), encode(holder{Org: o.ID, Connection: id, Credential: c.ID, Expires: c.Expires}))}
-		},
-	})
+	c, err := s.add(ctx, o, id, Credential{Hash: secret.Hash(token)}, lifetime, of)
 	if err != nil {
 		return "", Credential{}, err
 	}
@@ -135,6 +190,8 @@ type kind struct {
 	// accept is asked about the credentials of the sort, oldest first and ended ones
 	// among them, upon which one more is committed; nil: any will do.
 	accept func([]Credential) error
+	// ends is a good one of the sort that ends with the commit; empty: none is named.
+	ends identity.Credential
 	// full refuses one more than the limit; nil: the oldest ends.
 	full error
 	// with is what is written besides; may be nil.
@@ -142,10 +199,13 @@ type kind struct {
 }
 
 // add stores a credential beside the connection's others. Of those of its sort
-// the newest limit stay good; older ones are revoked in the same commit. The
-// owner is written anew as it was: of several who add at once, each reads what
-// the one before has added.
+// the newest limit stay good; older ones, and the one that is named, are revoked
+// in the same commit. The owner is written anew as it was: of several who add at
+// once, each reads what the one before has added.
 func (s *Store) add(ctx context.Context, o *Org, id identity.Connection, c Credential, lifetime time.Duration, of kind) (Credential, error) {
+	if lifetime < 0 {
+		return Credential{}, fault.New(fault.Invalid, "", "The lifetime of a credential cannot be negative.")
+	}
 	now := s.now().UTC().Truncate(time.Millisecond)
 	for {
 		owner, err := of.owner()
@@ -181,7 +241,7 @@ func (s *Store) add(ctx context.Context, o *Org, id identity.Connection, c Crede
 		if !c.Static() {
 			record.Hash = ""
 		}
-		writes := []table.Write{table.Replace(owner, owner.Data), table.Create(credentialKey(o, id, c.ID), encode(record))}
+		writes := []table.Write{table.Replace(owner, owner.Data), table.Create(credentialKey(o, id, c.ID), encode(record)).Until(record.kept())}
 		if of.with != nil {
 			writes = append(writes, of.with(c)...)
 		}
@@ -190,10 +250,12 @@ func (s *Store) add(ctx context.Context, o *Org, id identity.Connection, c Crede
 			if !all[i].Good(now) || !all[i].like(c) {
 				continue
 			}
-			if good++; good <= of.limit {
+			switch {
+			case all[i].ID == of.ends:
+			case good < of.limit:
+				good++
 				continue
-			}
-			if of.full != nil {
+			case of.full != nil:
 				return Credential{}, of.full
 			}
 			w, err := s.revocation(ctx, all[i], items[i], now)
@@ -252,7 +314,7 @@ func (s *Store) Revoke(ctx context.Context, o *Org, id identity.Connection, k id
 }
 
 // revocation is the writes that end a credential: what proves it is forgotten,
-// its record stays for the admins.
+// its record stays for the admins, for KeepEnded.
 func (s *Store) revocation(ctx context.Context, c Credential, it table.Item, now time.Time) ([]table.Write, error) {
 	key := proofKey(c.Client, c.ID)
 	if c.Static() {
@@ -263,15 +325,15 @@ func (s *Store) revocation(ctx context.Context, c Credential, it table.Item, now
 		return nil, fmt.Errorf("read credential: %w", err)
 	}
 	c.Revoked = now
-	writes := []table.Write{table.Replace(it, encode(c))}
+	writes := []table.Write{table.Replace(it, encode(c)).Until(c.kept())}
 	for _, p := range proof {
 		writes = append(writes, table.Delete(p))
 	}
 	return writes, nil
 }
 
-// Credentials returns the connection's credentials, oldest first, ended ones
-// among them.
+// Credentials returns the connection's credentials, oldest first, among them
+// those that ended within KeepEnded.
 func (s *Store) Credentials(ctx context.Context, o *Org, id identity.Connection) ([]Credential, error) {
 	all, _, err := s.credentials(ctx, o, id)
 	return all, err
@@ -280,8 +342,12 @@ func (s *Store) Credentials(ctx context.Context, o *Org, id identity.Connection)
 func (s *Store) credentials(ctx context.Context, o *Org, id identity.Connection) ([]Credential, []table.Item, error) {
 	var all []Credential
 	var items []table.Item
+	now := s.now()
 	for it, err := range s.table.Query(ctx, o.Part(), table.Range{Prefix: "K#" + string(id) + "#"}) {
 		var c Credential
+		if it.Expired(now) {
+			continue
+		}
 		if err == nil {
 			err = decode(it, &c)
 		}

@@ -2,6 +2,7 @@ package org_test
 
 import (
 	"errors"
+	"math"
 	"strings"
 	"sync"
 	"testing"
@@ -163,6 +164,43 @@ func TestExpiry(t *testing.T) {
 	w.pass(time.Nanosecond) // within the time for which it is believed
 	if w.good(token) {
 		t.Error("an expired credential is believed since it was good before")
+	}
+}
+
+// A lifetime that is over before it begins is nobody's wish: not that of a
+// credential without an end, either.
+func TestNoNegativeLifetimes(t *testing.T) {
+	w := newWorld(t)
+	o, c := w.connection()
+	client := w.client(o, c.ID)
+	for name, issue := range map[string]func(time.Duration) (string, org.Credential, error){
+		"Issue": func(life time.Duration) (string, org.Credential, error) {
+			return w.orgs.Issue(t.Context(), o, c.ID, life)
+		},
+		"IssueAfter": func(life time.Duration) (string, org.Credential, error) {
+			return w.orgs.IssueAfter(t.Context(), o, c.ID, "", life)
+		},
+		"IssueReplacing": func(life time.Duration) (string, org.Credential, error) {
+			return w.orgs.IssueReplacing(t.Context(), o, c.ID, "", life)
+		},
+		"IssueSecret": func(life time.Duration) (string, org.Credential, error) {
+			return w.orgs.IssueSecret(t.Context(), o, client, life)
+		},
+		"IssueSecretAfter": func(life time.Duration) (string, org.Credential, error) {
+			return w.orgs.IssueSecretAfter(t.Context(), o, client, "", life)
+		},
+		"IssueSecretReplacing": func(life time.Duration) (string, org.Credential, error) {
+			return w.orgs.IssueSecretReplacing(t.Context(), o, client, "", life)
+		},
+	} {
+		for _, life := range []time.Duration{-1, -time.Hour, math.MinInt64} {
+			if text, _, err := issue(life); !fault.Is(err, fault.Invalid) || !strings.Contains(fault.Of(err).Msg, "negative") || text != "" {
+				t.Errorf("%s for %v = %q, %v; want it refused as negative", name, life, text, err)
+			}
+		}
+	}
+	if all, err := w.orgs.Credentials(t.Context(), o, c.ID); err != nil || len(all) != 0 {
+		t.Errorf("of what was refused there is %+v, %v", all, err)
 	}
 }
 

@@ -42,8 +42,13 @@ const (
 	maxGroup = 4 << 20
 	// largeAtOnce is how many requests whose body is larger than maxBody are
 	// served at a time: each takes tens of megabytes until it is answered.
+	// largeEach is how many of them are of one organization.
 	largeAtOnce = 4
+	largeEach   = largeAtOnce / 2
 )
+
+// largeTime is how long what is beyond maxBody of a body may take to come.
+const largeTime = 15 * time.Second
 
 // Config is what a Handler needs.
 type Config struct {
@@ -64,12 +69,12 @@ type Handler struct {
 
 	maxScan, maxMembers, maxAnswer int
 
-	large chan struct{} // holds one for each request with a large body
+	large room
 }
 
 // New returns the handler.
 func New(c Config) *Handler {
-	return &Handler{Config: c, base: c.URL + Prefix, maxScan: maxScan, maxMembers: maxMembers, maxAnswer: maxAnswer, large: make(chan struct{}, largeAtOnce)}
+	return &Handler{Config: c, base: c.URL + Prefix, maxScan: maxScan, maxMembers: maxMembers, maxAnswer: maxAnswer}
 }
 
 // call is one request with who asks, and what the log is told of it.
@@ -83,7 +88,7 @@ type call struct {
 
 	ancestry *roster.Ancestry // of groups; nil until it is needed
 
-	large   bool // the body is, and counts in the handler's large
+	large   bool // the body is, and has its place in the handler's large
 	changed bool // the change is made: nothing may refuse the request any more
 
 	route  string        // the pattern of the path, never the path
@@ -102,7 +107,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c := &call{h: h, w: w, r: r, route: "none"}
 	defer func() {
 		if c.large {
-			<-h.large
+			h.large.leave(c.who.Org.ID)
 		}
 		if p := recover(); p != nil {
 			if p == http.ErrAbortHandler {

@@ -2,6 +2,8 @@ package scimhttp_test
 
 import (
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -9,7 +11,10 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
+	"gatehouse/internal/org"
 	"gatehouse/internal/web/scimhttp"
 )
 
@@ -98,14 +103,28 @@ func TestLimitsAtTheirEdges(t *testing.T) {
 	}
 }
 
-// TestLargeBodiesAtOnce: four are served at a time, each until it is answered;
-// others go on.
+// TestLargeBodiesAtOnce: four are served at a time, two of one organization, each
+// until it is answered; others go on.
 func TestLargeBodiesAtOnce(t *testing.T) {
 	w := newWorld(t)
 	large := func(name string) string { return team(name) + strings.Repeat(" ", 1<<20) }
-	at := make([]string, 5)
+	// Three organizations, the first with two connections.
+	tokens := []string{w.token}
+	_, second := w.connect(w.org, "")
+	tokens = append(tokens, second)
+	for _, name := range []string{"Other GmbH", "Third GmbH"} {
+		o, err := w.orgs.Create(t.Context(), org.Spec{Name: name})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, token := w.connect(o, "")
+		tokens = append(tokens, token)
+	}
+	as := func(i int) []string { return []string{"Authorization", "Bearer " + tokens[i]} }
+	whose := []int{0, 1, 2, 2, 0, 3} // of each group; the first four are served
+	at := make([]string, len(whose))
 	for i := range at {
-		at[i] = "/Groups/" + w.group(fmt.Sprint("Team ", i))
+		at[i] = "/Groups/" + w.do("POST", "/Groups", team(fmt.Sprint("Team ", i)), as(whose[i])...).want(201).text("id")
 	}
 	arrived, gate := make(chan bool, len(at)), make(chan bool)
 	w.table.breaks(func(op string) error {
@@ -116,11 +135,20 @@ func TestLargeBodiesAtOnce(t *testing.T) {
 		return nil
 	})
 	var wait sync.WaitGroup
-	for i := range 4 {
-		wait.Go(func() { w.do("PUT", at[i], large(fmt.Sprint("Crew ", i))).want(200) })
-	}
-	for range 4 {
+	put := func(i int) { w.do("PUT", at[i], large(fmt.Sprint("Crew ", i)), as(whose[i])...).want(200) }
+	for i := range 2 {
+		wait.Go(func() { put(i) })
 		<-arrived
+	}
+	if a := w.do("PUT", at[4], large("Crew 4")).refused(503, ""); a.header.Get("Retry-After") != "1" {
+		t.Errorf("an organization's third is to come again after %q, want 1", a.header.Get("Retry-After"))
+	}
+	for i := range 2 {
+		wait.Go(func() { put(2 + i) })
+		<-arrived
+	}
+	if a := w.do("PUT", at[5], large("Crew 5"), as(3)...).refused(503, ""); a.header.Get("Retry-After") != "1" {
+		t.Errorf("a third organization's first is to come again after %q, want 1", a.header.Get("Retry-After"))
 	}
 	announced := func(n int64) *http.Request {
 		r := httptest.NewRequest("PUT", scimhttp.Prefix+at[4], strings.NewReader(large("Crew 4")))
@@ -143,4 +171,61 @@ func TestLargeBodiesAtOnce(t *testing.T) {
 		w.do("PUT", at[4], large("")).refused(400, "invalidValue")
 	}
 	w.serve(announced(-1)).want(200)
+}
+
+// onWire is the answer to a request whose body comes over a connection.
+type onWire struct {
+	*httptest.ResponseRecorder
+	conn net.Conn
+}
+
+func (o onWire) SetReadDeadline(t time.Time) error { return o.conn.SetReadDeadline(t) }
+
+// TestLargeBodiesThatDribble: a large body that does not come in 15 seconds loses
+// its room, and is not taken; one that comes slowly is.
+func TestLargeBodiesThatDribble(t *testing.T) {
+	for _, c := range []struct {
+		seconds, status int // how long the body takes, a byte a second at its end
+		least, most     time.Duration
+	}{
+		{10, 200, 9 * time.Second, 11 * time.Second},
+		{60, 400, 15 * time.Second, 16 * time.Second},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t)
+			at := "/Groups/" + w.group("Team")
+			began := time.Now()
+			var wait sync.WaitGroup
+			for range 2 { // all that the organization may have
+				ours, theirs := net.Pipe()
+				r := httptest.NewRequest("PUT", scimhttp.Prefix+at, theirs)
+				r.Header.Set("Authorization", "Bearer "+w.token)
+				r.ContentLength = -1
+				wait.Go(func() {
+					defer ours.Close()
+					if _, err := io.WriteString(ours, team("Crew")+strings.Repeat(" ", 1<<20)); err != nil {
+						t.Errorf("the first megabyte: %v", err)
+					}
+					for range c.seconds {
+						time.Sleep(time.Second)
+						if _, err := io.WriteString(ours, " "); err != nil {
+							return // it is read no more
+						}
+					}
+				})
+				wait.Go(func() {
+					defer theirs.Close()
+					rec := httptest.NewRecorder()
+					w.ServeHTTP(onWire{rec, theirs}, r)
+					if took := time.Since(began); rec.Code != c.status || took < c.least || took > c.most {
+						t.Errorf("a body that takes %d s is answered %d after %v, want %d between %v and %v: %s", c.seconds, rec.Code, took, c.status, c.least, c.most, rec.Body)
+					}
+				})
+			}
+			time.Sleep(5 * time.Second)
+			w.do("PUT", at, team("Band")+strings.Repeat(" ", 1<<20)).refused(503, "")
+			wait.Wait()
+			w.do("PUT", at, team("Band")+strings.Repeat(" ", 1<<20)).want(200)
+		})
+	}
 }

@@ -9,9 +9,11 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"gatehouse/internal/fault"
+	"gatehouse/internal/identity"
 	"gatehouse/internal/provision"
 	"gatehouse/internal/scim/schema"
 	"gatehouse/internal/scim/value"
@@ -86,10 +88,11 @@ func (c *call) read() ([]byte, error) {
 		// There is room for more when it comes: it may be announced and never sent.
 		var b bytes.Buffer
 		if _, err = b.ReadFrom(io.LimitReader(in, maxBody+1)); err == nil && b.Len() > maxBody {
-			if err := c.enlarge(); err != nil {
-				return nil, err
+			if !c.h.large.enter(c.who.Org.ID) {
+				return nil, &fault.Error{Kind: fault.Unavailable, Msg: "Too many large bodies at once. Try again.", Retry: time.Second}
 			}
-			_, err = b.ReadFrom(in)
+			c.large = true
+			err = c.rest(&b, in)
 		}
 		text = b.Bytes()
 	}
@@ -97,21 +100,60 @@ func (c *call) read() ([]byte, error) {
 	switch {
 	case errors.As(err, &tooLarge):
 		return nil, large
+	case err == errSlow:
+		return nil, err
 	case err != nil:
 		return nil, fault.New(fault.Invalid, fault.InvalidSyntax, "The body ended before it was whole.")
 	}
 	return text, nil
 }
 
-// enlarge counts the request among those with a large body, until it is
-// answered. One too many does not wait: what came of it takes memory already.
-func (c *call) enlarge() error {
-	select {
-	case c.h.large <- struct{}{}:
-		c.large = true
-		return nil
-	default:
-		return &fault.Error{Kind: fault.Unavailable, Msg: "Too many large bodies at once. Try again.", Retry: time.Second}
+var errSlow = fault.New(fault.Invalid, "", "The body came too slowly: what is beyond %d bytes has %d seconds.", maxBody, largeTime/time.Second)
+
+// rest reads on in a large body, for largeTime at most. In Lambda, where no
+// connection has a deadline, the body is there as a whole.
+func (c *call) rest(b *bytes.Buffer, in io.Reader) error {
+	conn := http.NewResponseController(c.w)
+	// One that is long over, and only when it is: the server's own, which may come
+	// before, stays.
+	late := time.AfterFunc(largeTime, func() { conn.SetReadDeadline(time.Unix(1, 0)) })
+	_, err := b.ReadFrom(in)
+	if !late.Stop() {
+		return errSlow
+	}
+	return err
+}
+
+// room is for the requests with a large body, until they are answered. One too
+// many does not wait: what came of it takes memory already.
+type room struct {
+	mu  sync.Mutex
+	all int
+	of  map[identity.Org]int // those that have any
+}
+
+// enter reports whether there is room for one more of the organization: what it
+// sends slowly leaves half of the room to others.
+func (r *room) enter(o identity.Org) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.all >= largeAtOnce || r.of[o] >= largeEach {
+		return false
+	}
+	if r.of == nil {
+		r.of = map[identity.Org]int{}
+	}
+	r.all++
+	r.of[o]++
+	return true
+}
+
+func (r *room) leave(o identity.Org) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.all--
+	if r.of[o]--; r.of[o] == 0 {
+		delete(r.of, o)
 	}
 }
 
