@@ -61,7 +61,7 @@ type (
 		Credential string `json:"credential,omitempty"`
 		Expires    string `json:"expires,omitempty"`
 		Welcome    string `json:"welcome,omitempty"`   // "on" or "off"
-		Discovery  string `json:"discovery,omitempty"` // "full" or "plain"
+		Discovery  string `json:"discovery,omitempty"` // as in org.Discoveries
 	}
 	CredentialAnswer struct {
 		Org        string `json:"org"`
