@@ -2,8 +2,8 @@
 // providers over SCIM, people with a browser and a mailbox, operators with a
 // shell. It builds cmd/gatehouse and knows nothing of the packages within.
 //
-// With -short the long runs shrink and the browser is left out; nothing else
-// is. A test that lacks what it needs fails where CI is set.
+// With -short the long runs shrink; kills, the browser and the rehearsal of AWS
+// are left out. A test that lacks what it needs fails where CI is set.
 package e2e
 
 import (
