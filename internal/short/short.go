@@ -1,5 +1,5 @@
 // Package short is how long tests are left out of go test -short, or made
-// shorter. Nothing else does so for a test's time, and under CI nothing is left out.
+// smaller. No test asks testing.Short itself, and under CI nothing is left out.
 package short
 
 import (
