@@ -346,9 +346,9 @@ func busiest(t testing.TB, tell report, users int) {
 		tab.Pass(name, entries[len(entries)-1].Position)
 	}
 	deliver(app.FeedName, a.Feed())
-	stage("the feed: log and queued mail", 16)
+	stage("the feed: log and queued mail", 8)
 	deliver(app.WelcomeName, a.Courier)
-	stage("the welcome handler: claim, link, mark", 16)
+	stage("the welcome handler: claim, link, mark", 5)
 }
 
 // carrier takes every mail.
