@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"gatehouse/internal/short"
 )
 
 // settings is the file that an operator copies to samconfig.toml.
@@ -30,6 +32,7 @@ func taken(t *testing.T, command string, args ...string) map[string]any {
 // A parameter that the settings do not name keeps the value that the stack has,
 // whatever the template's default is: so all are named, with the defaults.
 func TestSettings(t *testing.T) {
+	short.Skip(t, "asks sam twice")
 	if build := taken(t, "build"); build["build_in_source"] != true {
 		t.Errorf("sam build copies the folder for each function: %v", build["build_in_source"])
 	}
@@ -59,6 +62,7 @@ func TestSettings(t *testing.T) {
 // One parameter on the command line takes the place of all in the settings,
 // which is why no page says to give one.
 func TestCommandLineReplacesSettings(t *testing.T) {
+	short.Skip(t, "asks sam")
 	given := taken(t, "deploy", "--parameter-overrides", "RestoredTable=gatehouse-back")["parameter_overrides"]
 	if m, _ := given.(map[string]any); len(m) != 1 {
 		t.Errorf("sam deploy merges %v into the settings: the pages may be simpler", given)

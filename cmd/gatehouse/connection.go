@@ -49,8 +49,8 @@ func connectionText(a app.ConnectionShown) string {
 	if a.NoWelcome {
 		mails = "off"
 	}
-	fmt.Fprintf(&b, "Connection     %s (%s)\nBase URL       %s\nDialect        %s\nRate           %s\nWelcome emails %s\nUsers, groups  %d, %d\nLast used      %s\n",
-		a.Name, a.Connection, a.SCIM, a.Dialect, rate, mails, a.Users, a.Groups, when(a.LastUsed))
+	fmt.Fprintf(&b, "Connection     %s (%s)\nBase URL       %s\nDialect        %s\nDiscovery      %s\nRate           %s\nWelcome emails %s\nUsers, groups  %d, %d\nLast used      %s\n",
+		a.Name, a.Connection, a.SCIM, a.Dialect, a.Discovery, rate, mails, a.Users, a.Groups, when(a.LastUsed))
 	b.WriteString(columns(func(w io.Writer) { credentialLines(w, "", a.Credentials) }))
 	if len(a.Coercions) == 0 {
 		b.WriteString("Its messages fitted as they came.\n")

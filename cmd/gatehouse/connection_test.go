@@ -63,6 +63,13 @@ func TestConnectionUpdateAndShow(t *testing.T) {
 	if text := gatehouse(0, append([]string{"connection", "show"}, of...)...); !strings.Contains(text, "Rate           what is usual here\n") || !strings.Contains(text, "Entra (") || !strings.Contains(text, "interop") {
 		t.Errorf("connection show prints\n%s", text)
 	}
+	if text := gatehouse(0, append([]string{"connection", "show"}, of...)...); !strings.Contains(text, "Discovery      standard\n") {
+		t.Errorf("connection show prints\n%s", text)
+	}
+	gatehouse(0, append(append([]string{"connection", "discovery"}, of...), "plain")...)
+	if text := gatehouse(0, append([]string{"connection", "show"}, of...)...); !strings.Contains(text, "Discovery      plain\n") {
+		t.Errorf("connection show after connection discovery prints\n%s", text)
+	}
 	gatehouse(2, append([]string{"connection", "update"}, of...)...)
 	gatehouse(1, append([]string{"connection", "update", "--rate", "3"}, of...)...)
 	gatehouse(1, append([]string{"connection", "update", "--dialect", "loose"}, of...)...)

@@ -62,7 +62,7 @@ type (
 
 func (op *Operator) clientAnswer(o *org.Org, c org.Client) ClientAnswer {
 	return ClientAnswer{Org: string(o.ID), Connection: string(c.Connection), Client: string(c.ID),
-		TokenURL: op.App.URL + tokenPath, SCIM: op.App.URL + "/scim/v2"}
+		TokenURL: op.App.URL + tokenPath, SCIM: op.App.SCIM()}
 }
 
 func (op *Operator) clientCreate(ctx context.Context, in ClientCreate) (any, error) {

@@ -21,6 +21,7 @@ import (
 	"gatehouse/internal/roster"
 	"gatehouse/internal/scim/value"
 	"gatehouse/internal/secret"
+	"gatehouse/internal/short"
 	"gatehouse/internal/table"
 	"gatehouse/internal/table/memory"
 	"gatehouse/internal/table/pump"
@@ -114,11 +115,7 @@ func flip(u roster.User) (provision.Doc, error) {
 // one welcome message and one mail; the log has every event once, without gaps;
 // nothing is left of the deleted.
 func TestFeedUnderChaos(t *testing.T) {
-	seeds := uint64(5)
-	if testing.Short() {
-		seeds = 2
-	}
-	for seed := range seeds {
+	for seed := range uint64(short.Size(5, 2)) {
 		for _, loses := range []bool{false, true} {
 			t.Run(fmt.Sprintf("seed %d, losing answers %v", seed, loses), func(t *testing.T) {
 				l := &losing{rng: rand.New(rand.NewPCG(seed, 9)), off: !loses}

@@ -63,7 +63,7 @@ type (
 		Replaces   string `json:"replaces,omitempty"` // the good token that ends with the rotation; empty: none
 		Expires    string `json:"expires,omitempty"`
 		Welcome    string `json:"welcome,omitempty"`   // "on" or "off"
-		Discovery  string `json:"discovery,omitempty"` // "full" or "plain"
+		Discovery  string `json:"discovery,omitempty"` // as in org.Discoveries
 	}
 	CredentialAnswer struct {
 		Org        string `json:"org"`

@@ -8,6 +8,7 @@ import (
 	"gatehouse/internal/courier"
 	"gatehouse/internal/identity"
 	"gatehouse/internal/mail"
+	"gatehouse/internal/short"
 )
 
 var promises = map[string]mail.Promise{"once": mail.Once, "repeats": mail.Repeats, "settles": mail.Settles}
@@ -81,7 +82,7 @@ func TestEveryCrash(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			runs := 0
 			for first := 1; first <= 6; first++ {
-				for second := 0; second <= 6; second++ {
+				for second := range short.Size(7, 2) {
 					for mode := range 4 {
 						w := newWorld(t, promise, nil)
 						user := w.join()
@@ -128,7 +129,7 @@ func TestEveryCrash(t *testing.T) {
 // cut off; sweeps at any moment, crashes at any step, carriers that leave the
 // outcome open or take nothing for a while, reports late and repeated.
 func TestModel(t *testing.T) {
-	const seeds = 150
+	seeds := short.Size(150, 30)
 	for name, promise := range promises {
 		t.Run(name, func(t *testing.T) {
 			for seed := range uint64(seeds) {

@@ -12,6 +12,7 @@ import (
 	"gatehouse/internal/identity"
 	"gatehouse/internal/mail"
 	"gatehouse/internal/roster"
+	"gatehouse/internal/short"
 )
 
 // move gives the user the n-th address, and returns the event that says so.
@@ -292,7 +293,7 @@ func TestReaddressCrashes(t *testing.T) {
 func TestReaddressModel(t *testing.T) {
 	for name, promise := range promises {
 		t.Run(name, func(t *testing.T) {
-			for seed := range uint64(150) {
+			for seed := range uint64(short.Size(150, 30)) {
 				w := newWorld(t, promise, nil)
 				r := rand.New(rand.NewPCG(seed, 11))
 				w.sender.fail = func(n int) error {

@@ -145,7 +145,10 @@ func (b *browser) in(language string) {
 
 // TestBrowser is the first day of two people in a real browser, from the inbox
 // to the own page, and the admin who sees them come.
-func TestBrowser(t *testing.T) { firstDay(t, &start(t, options{}).site, 2*time.Second) }
+func TestBrowser(t *testing.T) {
+	short.Skip(t, "starts a browser") // before the program is built and started for it
+	firstDay(t, &start(t, options{}).site, 2*time.Second)
+}
 
 // firstDay fails where a mail takes longer than soon.
 func firstDay(t *testing.T, s *site, soon time.Duration) {

@@ -1,9 +1,10 @@
 // Package e2e drives the program from outside, as its users do: identity
 // providers over SCIM, people with a browser and a mailbox, operators with a
-// shell. It builds cmd/gatehouse and knows nothing of the packages within.
+// shell. It builds cmd/gatehouse, and its stories know nothing of the packages
+// within; tests of faults and of the rehearsed stack look beneath them.
 //
-// With -short the long runs shrink and the browser is left out; nothing else
-// is. A test that lacks what it needs fails where CI is set.
+// With -short the long runs shrink; kills, the browser and the rehearsal of AWS
+// are left out. A test that lacks what it needs fails where CI is set.
 package e2e
 
 import (

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"gatehouse/internal/short"
 )
 
 // passive makes users who get no mail, from several clients at once.
@@ -54,10 +56,7 @@ func newGroup(t *testing.T, c *client, name string, members ...string) string {
 // none or all of the change by itself, and before the next write to the group.
 func TestKilledInALargeChange(t *testing.T) {
 	const size = 5000
-	rounds := 8
-	if testing.Short() {
-		rounds = 3
-	}
+	rounds := short.Size(8, 3)
 	if _, err := binary(); err != nil {
 		t.Fatal(err)
 	}

@@ -47,7 +47,7 @@ func (f Folder) socket(do func(path string) error) error {
 	return do(fmt.Sprintf("/proc/self/fd/%d/gatehouse.sock", d.Fd()))
 }
 
-// control serves commands until the context ends. The caller holds the store,
+// control serves commands until the server that it returns is closed. The caller holds the store,
 // so a socket that is there already is a dead program's.
 func (f Folder) control(op *app.Operator, log *slog.Logger) (*http.Server, error) {
 	var ln net.Listener

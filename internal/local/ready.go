@@ -75,7 +75,7 @@ func (f readyFile) remove() error {
 }
 
 func (h *home) readiness(addr net.Addr, d app.Demo) Readiness {
-	r := Readiness{URL: h.app.URL, SCIM: h.app.URL + "/scim/v2"}
+	r := Readiness{URL: h.app.URL, SCIM: h.app.SCIM()}
 	if h.mails != nil && h.private(addr) {
 		r.Inbox = r.URL + "/inbox"
 	}

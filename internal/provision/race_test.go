@@ -16,6 +16,7 @@ import (
 	"gatehouse/internal/provision"
 	"gatehouse/internal/roster"
 	"gatehouse/internal/scim/value"
+	"gatehouse/internal/short"
 	"gatehouse/internal/table"
 )
 
@@ -212,11 +213,7 @@ func TestOfWritersWithOneTagOneGetsThrough(t *testing.T) {
 // Everything at once on few names, users and groups: whatever wins, what is
 // stored makes sense, and nothing is left of the deleted.
 func TestChaos(t *testing.T) {
-	rounds := 10
-	if testing.Short() {
-		rounds = 4
-	}
-	for seed := range rounds {
+	for seed := range short.Size(10, 4) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			w := newWorld(t, nil)
 			ctx := t.Context()

@@ -16,6 +16,7 @@
 package rehearsal
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -124,7 +125,7 @@ func (r *Rehearsal) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	listener, err := net.Listen("tcp", orDefault(r.o.Address, "127.0.0.1:0"))
+	listener, err := net.Listen("tcp", cmp.Or(r.o.Address, "127.0.0.1:0"))
 	if err != nil {
 		return err
 	}
@@ -152,13 +153,6 @@ func (r *Rehearsal) start(ctx context.Context) error {
 	return nil
 }
 
-func orDefault(s, otherwise string) string {
-	if s == "" {
-		return otherwise
-	}
-	return s
-}
-
 // newHost makes the functions, each with what the template tells it and with
 // where the services are here.
 func (r *Rehearsal) newHost() (*lambda.Host, error) {
@@ -178,10 +172,7 @@ func (r *Rehearsal) newHost() (*lambda.Host, error) {
 		maps.Copy(env, r.guard.Environ(folder))
 		maps.Copy(env, r.o.Env[""])
 		maps.Copy(env, r.o.Env[folder])
-		concurrency := r.o.Concurrency
-		if concurrency == 0 {
-			concurrency = defaultConcurrency
-		}
+		concurrency := cmp.Or(r.o.Concurrency, defaultConcurrency)
 		functions[folder] = lambda.Function{Name: f.Name, ARN: f.ARN, Binary: binary, Env: env, Timeout: f.Timeout, Memory: f.Memory, Concurrency: concurrency}
 	}
 	return lambda.New(functions, lambda.Options{Region: r.region, NoFreeze: r.o.NoFreeze, Plan: r.o.Chaos.plan()})

@@ -1,5 +1,5 @@
-// Package short is how long tests are left out of go test -short. Nothing else
-// skips a test for its time, and under CI nothing is left out.
+// Package short is how long tests are left out of go test -short, or made
+// smaller. No test asks testing.Short itself, and under CI nothing is left out.
 package short
 
 import (
@@ -18,4 +18,13 @@ func Skip(t testing.TB, why string) {
 		t.Fatalf("-short would leave this test out under CI: it %s", why)
 	}
 	t.Skipf("-short: it %s", why)
+}
+
+// Size is how large a long test is, in rounds, users or requests: small under
+// -short, and whole where that is not given or CI is set.
+func Size(whole, small int) int {
+	if testing.Short() && os.Getenv("CI") == "" {
+		return small
+	}
+	return whole
 }

@@ -12,6 +12,7 @@ import (
 
 	"gatehouse/internal/aws/dynamo"
 	fake "gatehouse/internal/fakes/dynamodb"
+	"gatehouse/internal/short"
 	"gatehouse/internal/table"
 )
 
@@ -239,10 +240,8 @@ func alike(a, b table.Item) bool {
 // model holds.
 func TestChaos(t *testing.T) {
 	t.Parallel()
-	operations, workers := 2000, 8
-	if testing.Short() {
-		operations = 400
-	}
+	const most, workers = 2000, 8
+	operations := short.Size(most, 400)
 	server := fake.Shared(t)
 	name := made(t, server)
 	const seed = 20261122
@@ -297,7 +296,7 @@ func TestChaos(t *testing.T) {
 	}
 	faults, calls := proxy.Done()
 	for _, f := range fake.Faults {
-		if faults[f] == 0 && !testing.Short() {
+		if faults[f] == 0 && operations == most {
 			t.Errorf("no call met the fault %q", f)
 		}
 	}

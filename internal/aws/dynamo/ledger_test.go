@@ -204,11 +204,13 @@ func TestLedger(t *testing.T) {
 	}
 
 	// Pages of a Query.
+	var small []table.Write
 	for i := range 100 {
 		k := key("small", fmt.Sprintf("%03d", i))
-		if _, err := plain.Commit(ctx, table.Put(k, sized(k, 300))); err != nil {
-			t.Fatal(err)
-		}
+		small = append(small, table.Put(k, sized(k, 300)))
+	}
+	if _, err := plain.Commit(ctx, small...); err != nil {
+		t.Fatal(err)
 	}
 	for i := range 6 {
 		k := key("large", fmt.Sprint(i))

@@ -17,10 +17,15 @@ import software.amazon.dynamodb.services.local.shared.access.AmazonDynamoDBLocal
  * stock launcher can do neither of. It answers each line that it is told:
  * "rollover" with "closed" once every shard of every stream is closed. It ends
  * with its input, so it never outlives the process that started it, and removes
- * the folder for temporary files that it is given.
+ * the folder that its one argument names: not java.io.tmpdir, which is everybody's
+ * where nobody set it.
  */
 public final class Local {
     public static void main(String[] args) throws Exception {
+        if (args.length != 1) {
+            System.err.println("Local FOLDER: it is removed at the end");
+            System.exit(2);
+        }
         LocalDynamoDBRequestHandler requests = new LocalDynamoDBRequestHandler(0, true, null, true, false);
         DynamoDBProxyServer proxy = new DynamoDBProxyServer(0, new LocalDynamoDBServerHandler(requests, null));
         Server http = httpOf(proxy);
@@ -34,7 +39,7 @@ public final class Local {
                 System.out.println(line.equals("rollover") ? rollover(requests) : "unknown: " + line);
             }
         } finally {
-            remove(Path.of(System.getProperty("java.io.tmpdir")));
+            remove(Path.of(args[0]));
             // Not a stop in good order: nothing is kept, and it would take a second.
             Runtime.getRuntime().halt(0);
         }

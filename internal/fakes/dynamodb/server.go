@@ -61,7 +61,7 @@ func Start(ctx context.Context) (*Server, error) {
 	}
 	// One compiler and one collector thread: it shares its cores with the tests.
 	cmd := exec.CommandContext(ctx, java, "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx640m",
-		"-Djava.io.tmpdir="+temp, "-cp", path, "Local")
+		"-Djava.io.tmpdir="+temp, "-cp", path, "Local", temp)
 	var complaints bytes.Buffer
 	cmd.Stderr = &complaints
 	stdin, inErr := cmd.StdinPipe()

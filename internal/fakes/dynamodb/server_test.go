@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	fake "gatehouse/internal/fakes/dynamodb"
+	"gatehouse/internal/short"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 )
@@ -20,6 +21,7 @@ func TestServer(t *testing.T) {
 }
 
 func TestServerEnds(t *testing.T) {
+	short.Skip(t, "starts a DynamoDB Local of its own")
 	fake.Shared(t) // skips or fails where it is not installed
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()

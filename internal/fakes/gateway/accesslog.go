@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"io"
 	"net/http"
 	"regexp"
@@ -19,7 +20,7 @@ func (a *api) log(x *exchange, r *http.Request) {
 	now := a.o.now().UTC()
 	ms := func(ms int64) string { return strconv.FormatInt(ms, 10) }
 	values := map[string]string{
-		"accountId": a.o.account(), "apiId": a.o.api(), "stage": a.o.stage(), "domainName": or(a.o.Domain, r.Host),
+		"accountId": a.o.account(), "apiId": a.o.api(), "stage": a.o.stage(), "domainName": cmp.Or(a.o.Domain, r.Host),
 		"requestId": x.id, "extendedRequestId": x.id, "routeKey": x.routeKey, "httpMethod": r.Method, "protocol": r.Proto,
 		"requestTime": now.Format("02/Jan/2006:15:04:05 -0700"), "requestTimeEpoch": ms(now.UnixMilli()),
 		"status": strconv.Itoa(x.status), "responseLength": strconv.Itoa(x.length),
@@ -37,7 +38,7 @@ func (a *api) log(x *exchange, r *http.Request) {
 		values["integration.status"] = strconv.Itoa(x.status)
 	}
 	line := variable.ReplaceAllStringFunc(a.o.AccessLogFormat, func(v string) string {
-		return or(values[v[len("$context."):]], "-")
+		return cmp.Or(values[v[len("$context."):]], "-")
 	})
 	a.logMu.Lock()
 	defer a.logMu.Unlock()

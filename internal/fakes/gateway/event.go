@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/hex"
@@ -196,13 +197,6 @@ func (o Options) now() time.Time {
 	return o.Now()
 }
 
-func (o Options) stage() string   { return or(o.Stage, "$default") }
-func (o Options) account() string { return or(o.Account, "123456789012") }
-func (o Options) api() string     { return or(o.API, "a1b2c3d4e5") }
-
-func or(s, otherwise string) string {
-	if s == "" {
-		return otherwise
-	}
-	return s
-}
+func (o Options) stage() string   { return cmp.Or(o.Stage, "$default") }
+func (o Options) account() string { return cmp.Or(o.Account, "123456789012") }
+func (o Options) api() string     { return cmp.Or(o.API, "a1b2c3d4e5") }

@@ -24,6 +24,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -169,7 +170,7 @@ func (o Options) cut(path string) (string, bool) {
 	if !ok || rest != "" && rest[0] != '/' {
 		return "", false
 	}
-	return or(rest, "/"), true
+	return cmp.Or(rest, "/"), true
 }
 
 // exchange is one request's answer, and what the access log is told of it.

@@ -7,7 +7,6 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -149,5 +148,5 @@ func decodeBasic(header string) (id, text string, ok bool) {
 	}
 	id, err1 := url.QueryUnescape(id)
 	text, err2 := url.QueryUnescape(text)
-	return id, text, err1 == nil && err2 == nil && utf8.ValidString(id) && id != "" && slices.Max([]int{len(id), len(text)}) <= maxForm
+	return id, text, err1 == nil && err2 == nil && utf8.ValidString(id) && id != "" && max(len(id), len(text)) <= maxForm
 }

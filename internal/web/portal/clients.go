@@ -23,6 +23,9 @@ type clientView struct {
 // tokenURL is where access tokens are granted (package web/oauth).
 func (p *portal) tokenURL() string { return p.URL + "/oauth/token" }
 
+// scimURL is the service provider's base URL (package web/scimhttp).
+func (p *portal) scimURL() string { return p.URL + "/scim/v2" }
+
 // clients are those of the connection, ended ones last.
 func (p *portal) clients(x *exchange, c org.Connection, creds []org.Credential) ([]clientView, error) {
 	all, err := p.Orgs.Clients(x.ctx(), x.org)
@@ -141,7 +144,7 @@ func (p *portal) trustPage(x *exchange) error {
 }
 
 func (p *portal) trustForm(x *exchange, c org.Connection, cl org.Client, status int, page view, v trustView) error {
-	v.Connection, v.Client, v.Path, v.URL, v.TokenURL = c, cl, x.connectionPath(c), p.URL+"/scim/v2", p.tokenURL()
+	v.Connection, v.Client, v.Path, v.URL, v.TokenURL = c, cl, x.connectionPath(c), p.scimURL(), p.tokenURL()
 	for _, f := range []struct {
 		to                *field
 		name, label, hint string

@@ -173,7 +173,7 @@ func (p *portal) connectionPage(x *exchange, c org.Connection, status int, page 
 		return err
 	}
 	v := connectionView{
-		Row: row, Means: dialectTexts[c.Dialect][1], Path: x.connectionPath(c), URL: p.URL + "/scim/v2", TokenURL: p.tokenURL(), Rate: p.Orgs.RateOf(c),
+		Row: row, Means: dialectTexts[c.Dialect][1], Path: x.connectionPath(c), URL: p.scimURL(), TokenURL: p.tokenURL(), Rate: p.Orgs.RateOf(c),
 		Tokens: p.list(creds, staticToken, org.MaxCredentials), EndedBadge: badge{Shape: "ring", Tone: "calm", Text: "client.ended-at"}, Add: add,
 		TokenLives: tokenLives, SecretLives: secretLives,
 	}

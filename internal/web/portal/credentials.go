@@ -85,7 +85,7 @@ type secretView struct {
 // loading this answer again sends the form again, which does nothing.
 func (p *portal) shownOnce(x *exchange, c org.Connection, text string, k org.Credential) error {
 	return x.render(http.StatusOK, "secret", view{Section: "connections", Data: secretView{
-		Connection: c, Path: x.connectionPath(c), Secret: text, Expires: k.Expires, Client: k.Client, URL: p.URL + "/scim/v2", TokenURL: p.tokenURL(),
+		Connection: c, Path: x.connectionPath(c), Secret: text, Expires: k.Expires, Client: k.Client, URL: p.scimURL(), TokenURL: p.tokenURL(),
 	}})
 }
 

@@ -53,7 +53,7 @@ func (x *exchange) setCookie(name, value string, keep time.Duration) {
 
 // checked lets a POST through that one of our own pages sent: by what the
 // browser says of its origin, by the form's token, and by size.
-func (x *exchange) checked(h handler) handler {
+func checked(h handler) handler {
 	return func(x *exchange) error {
 		if err := x.p.cross.Check(x.r); err != nil || !x.p.ours(x.r) {
 			return errForm

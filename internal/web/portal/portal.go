@@ -148,7 +148,7 @@ func (p *portal) handle(pattern string, get, post handler) {
 		case get != nil && (r.Method == http.MethodGet || r.Method == http.MethodHead):
 			x.answer(get)
 		case post != nil && r.Method == http.MethodPost:
-			x.answer(x.checked(post))
+			x.answer(checked(post))
 		default:
 			allow := "GET, HEAD"
 			if get == nil {

@@ -41,7 +41,6 @@ type mailView struct {
 	Badge     badge
 	Reason    string
 	At        time.Time
-	Next      time.Time
 	Sends     int
 	CanResend bool
 }
@@ -86,7 +85,7 @@ func (p *portal) user(x *exchange) error {
 	}
 	s := states[person(u)]
 	v.Mail = mailView{
-		Badge: rows[0].Mail, Reason: s.Reason, At: s.At, Next: s.Next, Sends: s.Generation,
+		Badge: rows[0].Mail, Reason: s.Reason, At: s.At, Sends: s.Generation,
 		CanResend: u.Stage() == identity.Invited && u.Email() != "",
 	}
 	if v.Timeline, err = p.timeline(x, u, names); err != nil {

@@ -32,7 +32,6 @@ type userRow struct {
 type usersView struct {
 	Arrivals    arrivalsView
 	Connections []connectionLink
-	Connection  string // of the list, by name
 	Rows        []userRow
 	Pager       pager
 	Conflicts   int
@@ -88,7 +87,7 @@ func (p *portal) users(x *exchange) error {
 	if err != nil {
 		return err
 	}
-	v := usersView{Arrivals: arrivals, Connection: names[open], Rows: rows, Conflicts: len(conflicts)}
+	v := usersView{Arrivals: arrivals, Rows: rows, Conflicts: len(conflicts)}
 	for _, c := range all {
 		v.Connections = append(v.Connections, connectionLink{Name: names[c.ID], Href: x.listAddress(c.ID, 1), Open: c.ID == open})
 	}

@@ -14,6 +14,7 @@ import (
 	"gatehouse/internal/aws/dynamo/discarded"
 	fake "gatehouse/internal/fakes/dynamodb"
 	"gatehouse/internal/identity"
+	"gatehouse/internal/short"
 	"gatehouse/internal/table"
 	"gatehouse/internal/table/pump"
 
@@ -194,7 +195,7 @@ func TestManyLanes(t *testing.T) {
 	w.d.Done = func(consumer string, c table.Change, now table.Item) bool {
 		return consumer == "feed" && (c.New.N != 0 || now.N != 0)
 	}
-	const events = 1200
+	events := short.Size(1200, 120)
 	at := func(i int) table.Key { return table.Key{Part: "feed", Sort: fmt.Sprintf("%04d", i)} }
 	each := func(write func(i int) table.Write, step int) {
 		t.Helper()
