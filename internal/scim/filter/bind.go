@@ -314,7 +314,8 @@ func (b *binder) compare(path string, op Op, with value.Value) (node, error) {
 	if b.of == nil && n.ref.Path() == "meta.resourceType" {
 		// Every resource of the type has the same: a query over several types
 		// need not look at those that it leaves out.
-		return constant(n.test(value.Str(b.rt.Name))), nil
+		left := MaxWork
+		return constant(n.test(value.Str(b.rt.Name), &left)), nil
 	}
 	return n, nil
 }
@@ -375,6 +376,7 @@ func (b *binder) literal(n *comparison) error {
 		return refuse("%s is to be compared with a string.", path)
 	}
 	n.text = n.with.Text()
+	n.weight = weight(n.text)
 	if leaf.Type == schema.DateTime && !part {
 		t, ok := schema.ReadTime(n.text)
 		if !ok {

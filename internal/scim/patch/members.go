@@ -83,6 +83,12 @@ func (r Request) SplitMembers(m schema.Mode) (rest Request, ops []MemberOp, err 
 			ops = append(ops, step)
 		}
 	}
+	work := filter.MaxWork
+	for i := range ops {
+		if ops[i].Choice != nil {
+			ops[i].Choice.work = &work
+		}
+	}
 	return rest, ops, nil
 }
 

@@ -20,6 +20,7 @@ import (
 	"gatehouse/internal/org"
 	"gatehouse/internal/provision"
 	"gatehouse/internal/roster"
+	"gatehouse/internal/scim/filter"
 	"gatehouse/internal/scim/schema"
 	"gatehouse/internal/scim/value"
 )
@@ -63,13 +64,14 @@ type Handler struct {
 	base string // the base URL of the service provider
 
 	maxScan, maxMembers, maxAnswer int
+	maxWork                        filter.Budget
 
 	large chan struct{} // holds one for each request with a large body
 }
 
 // New returns the handler.
 func New(c Config) *Handler {
-	return &Handler{Config: c, base: c.URL + Prefix, maxScan: maxScan, maxMembers: maxMembers, maxAnswer: maxAnswer, large: make(chan struct{}, largeAtOnce)}
+	return &Handler{Config: c, base: c.URL + Prefix, maxScan: maxScan, maxMembers: maxMembers, maxAnswer: maxAnswer, maxWork: filter.MaxWork, large: make(chan struct{}, largeAtOnce)}
 }
 
 // call is one request with who asks, and what the log is told of it.
