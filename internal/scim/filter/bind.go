@@ -180,7 +180,7 @@ func (b *binder) bind(e Expr) (node, error) {
 		}
 		return not{n}, err
 	case Compare:
-		return b.compare(e.Path, e.Op, e.With)
+		return b.compare(e)
 	case Element:
 		return b.element(e)
 	}
@@ -262,7 +262,7 @@ func (b *binder) element(e Element) (node, error) {
 		return nil, err
 	}
 	if e.Sub != "" {
-		n, err := in.compare(e.Sub, e.Op, e.With)
+		n, err := in.compare(Compare{e.Sub, e.Op, e.With, e.Cased})
 		if err != nil {
 			return nil, err
 		}
@@ -275,7 +275,14 @@ func (b *binder) element(e Element) (node, error) {
 	return &element{ref, inner}, nil
 }
 
-func (b *binder) compare(path string, op Op, with value.Value) (node, error) {
+func (b *binder) compare(e Compare) (node, error) {
+	path, op, with := e.Path, e.Op, e.With
+	if e.Cased {
+		if b.mode != schema.Compat {
+			return nil, refuse("The value behind %s is to be written in lower case: %s.", path, with.Append(nil))
+		}
+		b.report.Add(schema.LiteralCase)
+	}
 	ref, ok := b.resolve(path)
 	switch {
 	case !ok && (b.lenient || b.of == nil && b.elsewhere(path)):

@@ -75,6 +75,8 @@ type Compare struct {
 	Path string // as written: "userName", "name.givenName", "urn:…:User:userName"
 	Op   Op
 	With value.Value // Absent for Pr
+
+	Cased bool // true, false or null was not written in lower case
 }
 
 // Element holds when one value of the attribute fulfils the filter and, where
@@ -87,6 +89,7 @@ type Element struct {
 	Sub    string // empty: no comparison follows
 	Op     Op
 	With   value.Value
+	Cased  bool
 }
 
 func (e And) String() string     { return render(e) }

@@ -103,6 +103,15 @@ var questions = []dialectRow{
 		"compat": {"200", "stringBoolean=1", ""},
 		"strict": {"400 invalidFilter", "", ""},
 	}},
+	{"literals in another case", `GET /Users?filter=active%20eq%20TRUE%20and%20title%20eq%20Null`, "", nil, outcomes{
+		"compat": {"200 total 3", "literalCase=2", ""},
+		"strict": {"400 invalidFilter", "", ""},
+	}},
+	{"literals in another case in path filters", "PATCH /Users/ANA", `{"op":"replace","path":"emails[primary eq True].value","value":"a2@corp.test"}`, nil, outcomes{
+		"compat": {"200", "literalCase=1", `ANA emails.0.value: "a2@corp.test"`},
+		"strict": {"400 invalidFilter", "", `ANA emails.0.value: "ana@corp.test"`},
+	}},
+	{"literals as JSON has them", `GET /Users?filter=emails[primary%20eq%20true].value%20ne%20null`, "", nil, outcomes{"compat": {"200 total 3", "", ""}}},
 	{"manager string", "PATCH /Users/ANA", `{"op":"add","path":"` + ent + `:manager","value":"BO"}`, nil, outcomes{
 		"compat": {"200", "bareValue=1", `ANA ` + ent + `|manager: {"value":"BO"}`},
 		"strict": {"400 invalidValue", "", `ANA ` + ent + `|manager: -`},
