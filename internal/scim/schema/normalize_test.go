@@ -380,7 +380,15 @@ func TestPart(t *testing.T) {
 		`"members":["a"],"` + urn + `":{"members":["b"]}`:      {`400`, `["a"]`, `400`},
 		`"members":["a"],"` + urn + `":{"members":null}`:       {`["a"]`, `["a"]`, `400`},
 		`"` + urn + `":{"members":["b"]},"members":[]`:         {`["b"]`, `[]`, `400`},
-		`"members.value":"a","x:members":["a"],"Members.x":[]`: {``, ``, `400`},
+		`"members.value":"a","x:members":["a"],"Members.x":[]`: {`{"value":"a"}`, ``, `400`},
+		`"members.value":"a","` + urn + `:members.type":"b"`:   {`{"value":"a","type":"b"}`, ``, `400`},
+		`"members.value":"a","members.display":"A"`:            {`{"value":"a"}`, ``, `400`},
+		`"members.value":null`:                                 {``, ``, `400`},
+		`"members":null,"members.value":"a"`:                   {`{"value":"a"}`, `null`, `400`},
+		`"members.value":"a","members":[]`:                     {`{"value":"a"}`, `[]`, `400`},
+		`"members.value":"a","members":["b"]`:                  {`400`, `["b"]`, `400`},
+		`"members":["b"],"members.value":"a"`:                  {`400`, `["b"]`, `400`},
+		`"members.value":"a","` + urn + `:members.value":"b"`:  {`400`, ``, `400`},
 	} {
 		for m, want := range want {
 			doc, apart, _, err := schema.Group.Part(parse(t, `{"schemas":["`+urn+`"],"displayName":"N",`+in+`}`), schema.Mode(m))

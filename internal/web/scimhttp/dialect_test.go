@@ -196,6 +196,30 @@ var questions = []dialectRow{
 		"strict":  {"200", "unknownSchema=1", "TEAM members: "},
 		"interop": {"400 invalidSyntax", "", "TEAM members: ANA BO"},
 	}},
+	{"a member by a path in PUT", "PUT /Groups/TEAM", `{"schemas":["` + groupURN + `"],"displayName":"Team one","members.value":"CY","members.type":"User","members.display":"Cy"}`, nil, outcomes{
+		"compat":  {"200", "singleForMany=1 pathName=2", "TEAM members: CY"},
+		"strict":  {"200", "unknownAttribute=3", "TEAM members: "},
+		"interop": {"400 invalidSyntax", "", "TEAM members: ANA BO"},
+	}},
+	{"a member by a path in POST", "POST /Groups", `{"schemas":["` + groupURN + `"],"displayName":"New","` + groupURN + `:members.value":"ANA"}`, nil, outcomes{
+		"compat":  {"201 members", "singleForMany=1 pathName=1", ""},
+		"strict":  {"201", "unknownSchema=1", ""},
+		"interop": {"400 invalidSyntax", "", ""},
+	}},
+	{"a member by a path and in a list", "PUT /Groups/TEAM", `{"schemas":["` + groupURN + `"],"displayName":"Team one","members.value":"CY","members":[{"value":"ANA"}]}`, nil, outcomes{
+		"compat":  {"400 invalidSyntax", "pathName=1", "TEAM members: ANA BO"},
+		"strict":  {"200", "unknownAttribute=1", "TEAM members: ANA"},
+		"interop": {"400 invalidSyntax", "", "TEAM members: ANA BO"},
+	}},
+	{"members by a path in a list", "PUT /Groups/TEAM", `{"schemas":["` + groupURN + `"],"displayName":"Team one","members.value":["CY"]}`, nil, outcomes{
+		"compat":  {"400 invalidValue", "singleForMany=1 pathName=1", "TEAM members: ANA BO"},
+		"strict":  {"200", "unknownAttribute=1", "TEAM members: "},
+		"interop": {"400 invalidSyntax", "", "TEAM members: ANA BO"},
+	}},
+	{"a member by a path in the value of a PATCH", "PATCH /Groups/TEAM", `{"op":"add","value":{"members.value":"CY"}}`, nil, outcomes{
+		"compat":  {"400 invalidPath", "", "TEAM members: ANA BO"},
+		"interop": {"400 invalidSyntax", "", "TEAM members: ANA BO"},
+	}},
 	{"members by a URN of SCIM 1.x in PUT", "PUT /Groups/TEAM", `{"schemas":["` + groupURN + `"],"displayName":"Team one","` + oldCore + `:members":[{"value":"CY"}]}`, nil, outcomes{
 		"compat": {"200", "oldSchema=1 pathName=1", "TEAM members: CY"},
 		"strict": {"400 invalidSyntax", "", "TEAM members: ANA BO"},
