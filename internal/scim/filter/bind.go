@@ -122,6 +122,58 @@ func exact(n node) bool {
 	return false
 }
 
+// Named returns whose values of the multi-valued attribute, one of the resource
+// type's own, the filter looks at, by their `value`. All is false where it may
+// look at others: not every comparison says by `eq` whose it is, alone or beside
+// others in brackets.
+func (b *Bound) Named(attr string) (names []string, all bool) {
+	return named(nil, b.root, attr)
+}
+
+func named(names []string, n node, attr string) ([]string, bool) {
+	each := func(terms []node) ([]string, bool) {
+		ok := true
+		for _, t := range terms {
+			if names, ok = named(names, t, attr); !ok {
+				return nil, false
+			}
+		}
+		return names, true
+	}
+	switch n := n.(type) {
+	case all:
+		return each(n)
+	case some:
+		return each(n)
+	case not:
+		return named(names, n.node, attr)
+	case *element:
+		if !own(n.ref, attr) {
+			return names, true
+		}
+		for _, eq := range equalities(nil, n.inner) {
+			if eq.Path == attr+".value" {
+				return append(names, eq.Value), true
+			}
+		}
+		return nil, false
+	case *comparison:
+		switch {
+		case !own(n.ref, attr):
+			return names, true
+		case n.op == Eq && !n.null && n.isText() && n.ref.Path() == attr+".value":
+			return append(names, n.text), true
+		}
+		return nil, false
+	}
+	return names, true
+}
+
+// own reports whether ref is the type's own attribute of the name, or a part.
+func own(ref schema.Ref, attr string) bool {
+	return ref.URN == "" && ref.Attr != nil && ref.Attr.Name == attr
+}
+
 // Terms returns the sub-attributes that a value must have, and with what, to
 // fulfil the filter: those compared by `eq` among the terms of the outermost
 // `and`. only reports whether the filter says nothing else, so that PATCH can

@@ -299,6 +299,42 @@ func TestExact(t *testing.T) {
 	}
 }
 
+func TestNamed(t *testing.T) {
+	for in, want := range map[string]string{
+		`displayName eq "x"`: "[]",
+		`members eq "a"`:     "[a]",
+		`MEMBERS.VALUE eq "a" and displayName sw "x"`:          "[a]",
+		`members.value eq "a" or not (members.value eq "b")`:   "[a b]",
+		`members[value eq "a" and type eq "User"]`:             "[a]",
+		`members[value eq "a"].type ne "User"`:                 "[a]",
+		`members[type pr and value eq "a"] or externalId pr`:   "[a]",
+		`members[value eq "a"] and members.type eq "User"`:     "",
+		`members[value eq "a" or type eq "User"]`:              "",
+		`members[not (value eq "a")]`:                          "",
+		`members[value ne "a"]`:                                "",
+		`members ne "a"`:                                       "",
+		`members pr`:                                           "",
+		`members eq null`:                                      "",
+		`members.value sw "a"`:                                 "",
+		`members.type eq "User"`:                               "",
+		`displayName pr and (members eq "a" or members pr)`:    "",
+		`meta.resourceType eq "Group" and members.value pr`:    "",
+		`not (members[value eq "a" and $ref co "/"]) or id pr`: "[a]",
+	} {
+		b, err := filter.Bind(mustParse(in), schema.Group, schema.Compat)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		if names, all := b.Named("members"); all {
+			got = fmt.Sprint(names)
+		}
+		if got != want {
+			t.Errorf("%s names the members %q, want %q", in, got, want)
+		}
+	}
+}
+
 // What every resource of a type has, or none of them, is known without looking.
 func TestConstants(t *testing.T) {
 	types := []*schema.ResourceType{schema.User, schema.Group, schema.Role}

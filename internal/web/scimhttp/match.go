@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"slices"
-	"strings"
 
 	"gatehouse/internal/fault"
 	"gatehouse/internal/identity"
@@ -12,6 +11,7 @@ import (
 	"gatehouse/internal/scim/filter"
 	"gatehouse/internal/scim/schema"
 	"gatehouse/internal/scim/value"
+	"gatehouse/internal/table"
 )
 
 // A filter is answered from an index where a condition that every match fulfils
@@ -219,23 +219,33 @@ func (c *call) eachGroup(l *listing, t *listed, do func(*roster.Group, value.Val
 	if err != nil {
 		return err
 	}
-	inside, byID := t.uses("members"), t.filter != nil && namesMembers(t.filter) && (t.by.Attr == nil || t.by.Attr.Name != "members")
+	inside := t.uses("members")
+	var names []string // of the members that the query looks at, where it says whom it means
+	byID := t.filter != nil && (t.by.Attr == nil || t.by.Attr.Name != "members")
+	if byID {
+		names, byID = t.filter.Named("members")
+	}
 	looked := 0
 	for i := range groups {
 		g := &groups[i]
 		var members []roster.Member
-		switch {
-		case !inside:
-		case byID:
-			members, err = c.named(ctx, g, t.filter)
-		default:
-			if looked += g.Count; looked > c.h.maxMembers {
-				return fault.New(fault.Invalid, fault.TooMany, "The query would have to look at more than %d members. Filter with eq alone, on members.value or on what is not about members.", c.h.maxMembers)
+		if inside {
+			ask := g.Count
+			if byID {
+				ask = min(ask, len(names))
 			}
-			members, err = c.membersOf(ctx, g)
-		}
-		if err != nil {
-			return err
+			if looked += ask; looked > c.h.maxMembers {
+				return fault.New(fault.Invalid, fault.TooMany, "The query would have to look at more than %d members. Say whom you mean: members.value eq \"…\", or members[value eq \"…\" and …].", c.h.maxMembers)
+			}
+			// As many as one read takes are looked up in a group of any size.
+			if byID && len(names) <= max(g.Count, table.MaxGet) {
+				members, err = c.named(ctx, g, names)
+			} else {
+				members, err = c.membersOf(ctx, g)
+			}
+			if err != nil {
+				return err
+			}
 		}
 		v, err := look(ctx, l, t, c.h.appendGroup(nil, g, members))
 		if err != nil {
@@ -304,21 +314,13 @@ func (c *call) groupCandidates(ctx context.Context, b *filter.Bound) (ids []iden
 	return ids, hasMember, err
 }
 
-// namesMembers reports whether all that the filter says of members is who they
-// are: then those whom it names can be looked up, however many there are.
-func namesMembers(b *filter.Bound) bool {
-	return b.Exact() && !slices.ContainsFunc(b.Equalities(), func(eq filter.Equality) bool {
-		return strings.HasPrefix(eq.Path, "members.") && eq.Path != "members.value"
-	})
-}
-
-// named returns those whom the filter names as members and who are. The group
-// may still list who is deleted and waits to be swept.
-func (c *call) named(ctx context.Context, g *roster.Group, b *filter.Bound) ([]roster.Member, error) {
+// named returns those of the names who are members. The group may still list who
+// is deleted and waits to be swept.
+func (c *call) named(ctx context.Context, g *roster.Group, names []string) ([]roster.Member, error) {
 	var ask []string
-	for _, eq := range b.Equalities() {
-		if _, ok := identity.ParseUser(eq.Value); ok && eq.Path == "members.value" && !slices.Contains(ask, eq.Value) {
-			ask = append(ask, eq.Value)
+	for _, id := range names {
+		if _, ok := identity.ParseUser(id); ok && !slices.Contains(ask, id) {
+			ask = append(ask, id)
 		}
 	}
 	if len(ask) == 0 {
