@@ -9,10 +9,14 @@ import (
 	"gatehouse/internal/scim/value"
 )
 
-// MaxOperations is how many operations one document takes in one PATCH, steps
-// on members aside; beyond: Invalid with Code TooLarge (413). Far more than a
+// MaxOperations is how many operations one PATCH may have, those aside that say by
+// ids who is a member; beyond: Invalid with Code TooLarge (413). Far more than a
 // user has attributes, and it bounds the work.
 const MaxOperations = 1000
+
+func tooManyOperations() error {
+	return refuse(fault.TooLarge, "A PATCH may have at most %d operations besides those that say by ids who is a member.", MaxOperations)
+}
 
 // Apply applies the operations in order to doc, a settled document of the
 // resource type that may carry `id` besides: an equal id in an operation is no
@@ -29,7 +33,7 @@ const MaxOperations = 1000
 // invalidFilter, invalidValue, invalidSyntax, tooMany, TooLarge.
 func (r Request) Apply(rt *schema.ResourceType, doc value.Value, m schema.Mode) (value.Value, schema.Report, error) {
 	if len(r.ops) > MaxOperations {
-		return value.Value{}, r.report, refuse(fault.TooLarge, "A PATCH may have at most %d operations besides those on members.", MaxOperations)
+		return value.Value{}, r.report, tooManyOperations()
 	}
 	e := editor{rt: rt, mode: m, report: r.report, id: doc.Get("id"), doc: doc.Without("id"), work: filter.MaxWork}
 	for i := range r.ops {

@@ -193,6 +193,27 @@ func TestChoicesAreBounded(t *testing.T) {
 	}
 }
 
+// Choices count among the operations of a PATCH; who is named by ids does not.
+func TestChoicesAreOperations(t *testing.T) {
+	choice := `{"op":"remove","path":"members[type eq \"Group\"]"},`
+	named := `{"op":"remove","path":"members[value eq \"a\"]"},{"op":"add","path":"members","value":[{"value":"a"}]},`
+	rename := `{"op":"replace","path":"displayName","value":"N"}`
+	for ops, taken := range map[string]bool{
+		strings.Repeat(choice, patch.MaxOperations-1) + strings.Repeat(named, 600) + rename: true,
+		strings.Repeat(choice, patch.MaxOperations) + rename:                                false,
+	} {
+		for _, m := range all {
+			r, err := patch.Parse(parse(t, request(ops)), m)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, _, err = r.SplitMembers(m); (err == nil) != taken || err != nil && !fault.Coded(err, fault.TooLarge) {
+				t.Errorf("%s: %d bytes of operations give %v, want them taken: %t", m, len(ops), err, taken)
+			}
+		}
+	}
+}
+
 // A refusal says which of several operations it means.
 func TestChoicesTellWhichOperation(t *testing.T) {
 	r, err := patch.Parse(parse(t, request(`{"op":"remove","path":"members"},{"op":"replace","path":"members[type eq \"Group\"]","value":{"value":"c"}}`)), schema.Strict)

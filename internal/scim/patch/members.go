@@ -39,7 +39,7 @@ type MemberOp struct {
 
 // SplitMembers parts a PATCH of a group into what concerns the document and
 // the steps that concern its members, each in order. Neither looks at the
-// other, so both together are the request.
+// other, so both together are the request. Errors are those of Apply.
 //
 // In Compat a `remove` of members that lists values removes those; in Strict
 // it clears the group, as the RFC has it; in Interop it is refused.
@@ -83,11 +83,15 @@ func (r Request) SplitMembers(m schema.Mode) (rest Request, ops []MemberOp, err 
 			ops = append(ops, step)
 		}
 	}
-	work := filter.MaxWork
+	work, counted := filter.MaxWork, len(rest.ops)
 	for i := range ops {
 		if ops[i].Choice != nil {
 			ops[i].Choice.work = &work
+			counted++
 		}
+	}
+	if counted > MaxOperations {
+		return Request{}, nil, tooManyOperations()
 	}
 	return rest, ops, nil
 }
