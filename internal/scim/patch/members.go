@@ -208,16 +208,11 @@ func listOf(v value.Value) value.Value {
 	return v
 }
 
-// MemberIDs reads the `members` of a POST or PUT body, or the value of an
+// ReadMembers reads the `members` of a POST or PUT body, or the value of an
 // operation on them: the ids, each once, in order; nil for an absent, null or
 // empty value. A member without an id is refused rather than passed over, since
 // a list that shrinks by a mistake would remove people. Errors are
-// *fault.Error, Invalid with invalidValue.
-func MemberIDs(v value.Value, m schema.Mode) ([]string, error) {
-	return ReadMembers(v, m, new(schema.Report))
-}
-
-// ReadMembers is MemberIDs that counts in the report what was bent.
+// *fault.Error, Invalid with invalidValue. The report counts what was bent.
 func ReadMembers(v value.Value, m schema.Mode, report *schema.Report) ([]string, error) {
 	list := v.Elements()
 	switch {
