@@ -12,8 +12,8 @@ import (
 	"gatehouse/internal/scim/value"
 )
 
-// MaxWork is the Budget of one request: some 150 comparisons with each of
-// 10,000 users, or a second or two.
+// MaxWork is the Budget of one request: some 300 comparisons of short
+// texts with each of 10,000 users, or a second or two of one processor.
 const MaxWork Budget = 256 << 20
 
 // Budget is how much may still be looked at, in bytes: those of a text for each
