@@ -51,7 +51,7 @@ func sample(t testing.TB, n int) provision.Doc {
 	}
 	v, err := value.Parse([]byte(text))
 	if err == nil {
-		v, _, err = schema.User.Normalize(v, schema.Compat)
+		v, _, _, err = schema.User.Normalize(v, schema.Compat)
 	}
 	if err != nil {
 		t.Fatal(err)

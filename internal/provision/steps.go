@@ -131,6 +131,9 @@ func (d Directory) netMembers(ctx context.Context, g roster.Group, ops []MemberO
 		return net{}, err
 	}
 	for _, op := range ops {
+		if err := ctx.Err(); err != nil { // a choice reads no store, which would look at it
+			return net{}, err
+		}
 		if err := t.apply(op, known); err != nil {
 			return net{}, err
 		}

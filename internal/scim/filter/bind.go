@@ -122,6 +122,58 @@ func exact(n node) bool {
 	return false
 }
 
+// Named returns whose values of the multi-valued attribute, one of the resource
+// type's own, the filter looks at, by their `value`. All is false where it may
+// look at others: not every comparison says by `eq` whose it is, alone or beside
+// others in brackets.
+func (b *Bound) Named(attr string) (names []string, all bool) {
+	return named(nil, b.root, attr)
+}
+
+func named(names []string, n node, attr string) ([]string, bool) {
+	each := func(terms []node) ([]string, bool) {
+		ok := true
+		for _, t := range terms {
+			if names, ok = named(names, t, attr); !ok {
+				return nil, false
+			}
+		}
+		return names, true
+	}
+	switch n := n.(type) {
+	case all:
+		return each(n)
+	case some:
+		return each(n)
+	case not:
+		return named(names, n.node, attr)
+	case *element:
+		if !own(n.ref, attr) {
+			return names, true
+		}
+		for _, eq := range equalities(nil, n.inner) {
+			if eq.Path == attr+".value" {
+				return append(names, eq.Value), true
+			}
+		}
+		return nil, false
+	case *comparison:
+		switch {
+		case !own(n.ref, attr):
+			return names, true
+		case n.op == Eq && !n.null && n.isText() && n.ref.Path() == attr+".value":
+			return append(names, n.text), true
+		}
+		return nil, false
+	}
+	return names, true
+}
+
+// own reports whether ref is the type's own attribute of the name, or a part.
+func own(ref schema.Ref, attr string) bool {
+	return ref.URN == "" && ref.Attr != nil && ref.Attr.Name == attr
+}
+
 // Terms returns the sub-attributes that a value must have, and with what, to
 // fulfil the filter: those compared by `eq` among the terms of the outermost
 // `and`. only reports whether the filter says nothing else, so that PATCH can
@@ -180,7 +232,7 @@ func (b *binder) bind(e Expr) (node, error) {
 		}
 		return not{n}, err
 	case Compare:
-		return b.compare(e.Path, e.Op, e.With)
+		return b.compare(e)
 	case Element:
 		return b.element(e)
 	}
@@ -262,7 +314,7 @@ func (b *binder) element(e Element) (node, error) {
 		return nil, err
 	}
 	if e.Sub != "" {
-		n, err := in.compare(e.Sub, e.Op, e.With)
+		n, err := in.compare(Compare{e.Sub, e.Op, e.With, e.Cased})
 		if err != nil {
 			return nil, err
 		}
@@ -275,7 +327,14 @@ func (b *binder) element(e Element) (node, error) {
 	return &element{ref, inner}, nil
 }
 
-func (b *binder) compare(path string, op Op, with value.Value) (node, error) {
+func (b *binder) compare(e Compare) (node, error) {
+	path, op, with := e.Path, e.Op, e.With
+	if e.Cased {
+		if b.mode != schema.Compat {
+			return nil, refuse("The value behind %s is to be written in lower case: %s.", path, with.Append(nil))
+		}
+		b.report.Add(schema.LiteralCase)
+	}
 	ref, ok := b.resolve(path)
 	switch {
 	case !ok && (b.lenient || b.of == nil && b.elsewhere(path)):
@@ -314,7 +373,8 @@ func (b *binder) compare(path string, op Op, with value.Value) (node, error) {
 	if b.of == nil && n.ref.Path() == "meta.resourceType" {
 		// Every resource of the type has the same: a query over several types
 		// need not look at those that it leaves out.
-		return constant(n.test(value.Str(b.rt.Name))), nil
+		left := MaxWork
+		return constant(n.test(value.Str(b.rt.Name), &left)), nil
 	}
 	return n, nil
 }
@@ -375,6 +435,7 @@ func (b *binder) literal(n *comparison) error {
 		return refuse("%s is to be compared with a string.", path)
 	}
 	n.text = n.with.Text()
+	n.weight = weight(n.text)
 	if leaf.Type == schema.DateTime && !part {
 		t, ok := schema.ReadTime(n.text)
 		if !ok {

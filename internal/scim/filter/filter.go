@@ -75,6 +75,8 @@ type Compare struct {
 	Path string // as written: "userName", "name.givenName", "urn:…:User:userName"
 	Op   Op
 	With value.Value // Absent for Pr
+
+	Cased bool // true, false or null was not written in lower case
 }
 
 // Element holds when one value of the attribute fulfils the filter and, where
@@ -87,6 +89,7 @@ type Element struct {
 	Sub    string // empty: no comparison follows
 	Op     Op
 	With   value.Value
+	Cased  bool
 }
 
 func (e And) String() string     { return render(e) }
@@ -155,39 +158,4 @@ func writeComparison(b *strings.Builder, op Op, with value.Value) {
 		b.WriteByte(' ')
 		b.Write(with.Append(nil))
 	}
-}
-
-// Equal reports whether two expressions are the same: the same terms in the
-// same order, paths as written, literals as value.Equal has them.
-func Equal(a, b Expr) bool {
-	switch a := a.(type) {
-	case And:
-		b, ok := b.(And)
-		return ok && equalTerms(a.Terms, b.Terms)
-	case Or:
-		b, ok := b.(Or)
-		return ok && equalTerms(a.Terms, b.Terms)
-	case Not:
-		b, ok := b.(Not)
-		return ok && Equal(a.Term, b.Term)
-	case Compare:
-		b, ok := b.(Compare)
-		return ok && a.Path == b.Path && a.Op == b.Op && value.Equal(a.With, b.With)
-	case Element:
-		b, ok := b.(Element)
-		return ok && a.Path == b.Path && a.Sub == b.Sub && a.Op == b.Op && value.Equal(a.With, b.With) && Equal(a.Filter, b.Filter)
-	}
-	return a == nil && b == nil
-}
-
-func equalTerms(a, b []Expr) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for i := range a {
-		if !Equal(a[i], b[i]) {
-			return false
-		}
-	}
-	return true
 }

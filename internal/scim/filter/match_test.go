@@ -33,6 +33,12 @@ func resource(t testing.TB, s string) value.Value {
 	return v
 }
 
+// matches is Match for who has work to spare.
+func matches(b *filter.Bound, v value.Value) bool {
+	left := filter.MaxWork
+	return b.Match(v, &left)
+}
+
 func TestMatch(t *testing.T) {
 	u, g := resource(t, user), resource(t, group)
 	for _, c := range []struct {
@@ -157,7 +163,7 @@ func TestMatch(t *testing.T) {
 		if c.rt == schema.Group {
 			on = g
 		}
-		if got := b.Match(on); got != c.want {
+		if got := matches(b, on); got != c.want {
 			t.Errorf("%s matches: %t, want %t", c.in, got, c.want)
 		}
 	}
@@ -179,6 +185,10 @@ func TestBindRefuses(t *testing.T) {
 		{all[1:], `active eq "true"`, "true or false"},
 		{all, `title eq true`, "compared with a string"},
 		{all[1:], `title eq 7`, "compared with a string"},
+		{all[1:], `active eq TRUE`, "active is to be written in lower case: true"},
+		{all[1:], `title ne Null`, "title is to be written in lower case: null"},
+		{all[1:], `emails[primary eq False]`, "primary is to be written in lower case: false"},
+		{all[1:], `emails[type eq "work"].primary eq tRue`, "primary is to be written in lower case: true"},
 		{all, `title gt null`, "with null by eq and ne only"},
 		{all, `meta.created gt "yesterday"`, "date and time"},
 		{all, `meta.created gt 7`, "is to be compared with a"},
@@ -216,7 +226,7 @@ func TestNumbersAndSimpleValues(t *testing.T) {
 		b, err := filter.Bind(mustParse(in), rt, schema.Compat)
 		if err != nil {
 			t.Errorf("Bind(%q) fails: %v", in, err)
-		} else if got := b.Match(v); got != want {
+		} else if got := matches(b, v); got != want {
 			t.Errorf("%s matches: %t", in, got)
 		}
 	}
@@ -285,6 +295,42 @@ func TestExact(t *testing.T) {
 		}
 		if got := b.Exact(); got != want {
 			t.Errorf("%s: Exact() = %t", in, got)
+		}
+	}
+}
+
+func TestNamed(t *testing.T) {
+	for in, want := range map[string]string{
+		`displayName eq "x"`: "[]",
+		`members eq "a"`:     "[a]",
+		`MEMBERS.VALUE eq "a" and displayName sw "x"`:          "[a]",
+		`members.value eq "a" or not (members.value eq "b")`:   "[a b]",
+		`members[value eq "a" and type eq "User"]`:             "[a]",
+		`members[value eq "a"].type ne "User"`:                 "[a]",
+		`members[type pr and value eq "a"] or externalId pr`:   "[a]",
+		`members[value eq "a"] and members.type eq "User"`:     "",
+		`members[value eq "a" or type eq "User"]`:              "",
+		`members[not (value eq "a")]`:                          "",
+		`members[value ne "a"]`:                                "",
+		`members ne "a"`:                                       "",
+		`members pr`:                                           "",
+		`members eq null`:                                      "",
+		`members.value sw "a"`:                                 "",
+		`members.type eq "User"`:                               "",
+		`displayName pr and (members eq "a" or members pr)`:    "",
+		`meta.resourceType eq "Group" and members.value pr`:    "",
+		`not (members[value eq "a" and $ref co "/"]) or id pr`: "[a]",
+	} {
+		b, err := filter.Bind(mustParse(in), schema.Group, schema.Compat)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		if names, all := b.Named("members"); all {
+			got = fmt.Sprint(names)
+		}
+		if got != want {
+			t.Errorf("%s names the members %q, want %q", in, got, want)
 		}
 	}
 }
@@ -365,8 +411,51 @@ func TestOrderAgreesWithEquality(t *testing.T) {
 		b, err := filter.Bind(mustParse(in), schema.User, schema.Strict)
 		if err != nil {
 			t.Errorf("Bind(%q) fails: %v", in, err)
-		} else if got := b.Match(u); got != want {
+		} else if got := matches(b, u); got != want {
 			t.Errorf("%s matches: %t", in, got)
+		}
+	}
+}
+
+// TestBudget: what is compared is counted, and where there is no more to spend
+// nothing is compared.
+func TestBudget(t *testing.T) {
+	ascii, other := strings.Repeat("a", 1000), strings.Repeat("é", 500)
+	for _, c := range []struct {
+		title, filter string
+		want          int
+	}{
+		{ascii, `title co "x"`, 64 + 1000 + 1},
+		{other, `title co "x"`, 64 + 64*1000 + 1},
+		{"a", `title eq "` + other + `"`, 64 + 1 + 64*1000},
+		{ascii, `title co "x" or title co "yy"`, 2*(64+1000) + 3},
+		{ascii, `title co "a" or title co "yy"`, 64 + 1000 + 1},
+		{ascii, `title pr`, 64},
+		{ascii, `roles pr`, 64},
+		{ascii, `emails pr`, 64 + 2*8},
+		{ascii, `emails co "x"`, 64 + 2*8 + 2*(3+1)},
+		{ascii, `emails[value co "x"]`, 2 * (64 + 3 + 1)},
+		{ascii, `active eq true`, 64},
+		{ascii, `meta.resourceType eq "User"`, 0},
+	} {
+		b, err := filter.Bind(mustParse(c.filter), schema.User, schema.Strict)
+		if err != nil {
+			t.Fatal(err)
+		}
+		u := resource(t, `{"userName":"u","title":"`+c.title+`","active":true,"emails":[{"value":"a@b"},{"value":"c@d"}]}`)
+		left := filter.MaxWork
+		b.Match(u, &left)
+		if got := int(filter.MaxWork - left); got != c.want {
+			t.Errorf("%.40s spends %d on a title of %d bytes, want %d", c.filter, got, len(c.title), c.want)
+		}
+		left = filter.Budget(c.want)
+		if b.Match(u, &left); left.Err() != nil {
+			t.Errorf("%.40s with as much as it takes = %v", c.filter, left.Err())
+		}
+		if left = filter.Budget(c.want - 1); c.want > 0 {
+			if b.Match(u, &left); !fault.Coded(left.Err(), fault.TooMany) {
+				t.Errorf("%.40s with one byte too few = %v, want tooMany", c.filter, left.Err())
+			}
 		}
 	}
 }
@@ -408,7 +497,7 @@ func TestBindElement(t *testing.T) {
 			t.Errorf("BindElement(%q) fails: %v", c.in, err)
 			continue
 		}
-		if b.Match(v) != c.match {
+		if matches(b, v) != c.match {
 			t.Errorf("%s matches: %t", c.in, !c.match)
 		}
 		terms, only := b.Terms()
@@ -434,10 +523,10 @@ func laws(t *testing.T, e filter.Expr, rt *schema.ResourceType, m schema.Mode, u
 		if err != nil {
 			t.Fatalf("%s: %s cannot be bound, though its parts can: %v", m, e, err)
 		}
-		if got := b.Match(u); b.Always() && !got || b.Never() && got {
+		if got := matches(b, u); b.Always() && !got || b.Never() && got {
 			t.Fatalf("%s: %s matches: %t, and is known to be otherwise for every %s", m, e, got, rt.Name)
 		}
-		return b.Match(u)
+		return matches(b, u)
 	}
 	got := match(e)
 	if match(filter.Not{Term: e}) == got || match(filter.Not{Term: filter.Not{Term: e}}) != got {
@@ -479,7 +568,7 @@ func ordered(t *testing.T, e filter.Compare, rt *schema.ResourceType, m schema.M
 		if err != nil {
 			return // a boolean has no order, and not every text is a time
 		}
-		is[op] = b.Match(u)
+		is[op] = matches(b, u)
 	}
 	has, err := filter.Bind(filter.Compare{Path: e.Path, Op: filter.Pr}, rt, m)
 	if err != nil {
@@ -491,7 +580,7 @@ func ordered(t *testing.T, e filter.Compare, rt *schema.ResourceType, m schema.M
 			one++
 		}
 	}
-	if is[filter.Eq] == is[filter.Ne] || has.Match(u) && one != 1 || !has.Match(u) && one > 1 ||
+	if is[filter.Eq] == is[filter.Ne] || matches(has, u) && one != 1 || !matches(has, u) && one > 1 ||
 		is[filter.Ge] != (is[filter.Gt] || is[filter.Eq]) || is[filter.Le] != (is[filter.Lt] || is[filter.Eq]) {
 		t.Fatalf("%s: %s compares as %v", m, e, is)
 	}
@@ -518,14 +607,14 @@ func FuzzMatch(f *testing.F) {
 				}
 				continue
 			}
-			got := b.Match(u)
+			got := matches(b, u)
 			laws(t, e, schema.User, m, u)
 			// Over several types a user matches as before; a group may match too.
 			across, err := filter.BindAcross(e, []*schema.ResourceType{schema.User, schema.Group}, m)
-			if err == nil && across[0].Match(u) != got {
+			if err == nil && matches(across[0], u) != got {
 				t.Fatalf("%s: %q gives %t for a user, among several types the contrary", m, s, got)
 			} else if err == nil {
-				across[1].Match(g)
+				matches(across[1], g)
 			} else if !fault.Coded(err, fault.InvalidFilter) {
 				t.Fatalf("BindAcross(%q) fails with %v", s, err)
 			}
@@ -539,7 +628,7 @@ func FuzzMatch(f *testing.F) {
 				if err != nil {
 					t.Fatalf("%q has an equality on %s that cannot be bound: %v", s, eq.Path, err)
 				}
-				if got && !ob.Match(u) {
+				if got && !matches(ob, u) {
 					t.Fatalf("%q matches, but its equality %s = %q does not", s, eq.Path, eq.Value)
 				}
 			}
@@ -568,7 +657,7 @@ func BenchmarkParseBindMatch(b *testing.B) {
 					b.Fatal(err)
 				}
 				bound, err := filter.Bind(e, schema.User, schema.Compat)
-				if err != nil || !bound.Match(u) {
+				if err != nil || !matches(bound, u) {
 					b.Fatal(err)
 				}
 			}
@@ -586,7 +675,7 @@ func BenchmarkMatch(b *testing.B) {
 			}
 			b.ReportAllocs()
 			for b.Loop() {
-				if !bound.Match(u) {
+				if !matches(bound, u) {
 					b.Fatal("no match")
 				}
 			}

@@ -216,11 +216,11 @@ func (p *parser) comparison(depth int, inside bool) (Expr, error) {
 		}
 		return p.element(path, depth)
 	}
-	op, with, err := p.operation()
+	op, with, cased, err := p.operation()
 	if err != nil {
 		return nil, err
 	}
-	return Compare{path, op, with}, nil
+	return Compare{path, op, with, cased}, nil
 }
 
 func (p *parser) element(path string, depth int) (Expr, error) {
@@ -233,7 +233,7 @@ func (p *parser) element(path string, depth int) (Expr, error) {
 		if e.Sub, err = p.sub(); err != nil {
 			return nil, err
 		}
-		if e.Op, e.With, err = p.operation(); err != nil {
+		if e.Op, e.With, e.Cased, err = p.operation(); err != nil {
 			return nil, err
 		}
 	}
@@ -263,30 +263,31 @@ func (p *parser) sub() (string, error) {
 	return name, nil
 }
 
-func (p *parser) operation() (Op, value.Value, error) {
+func (p *parser) operation() (op Op, with value.Value, cased bool, err error) {
 	if !p.space() {
-		return 0, value.Value{}, p.fail("an operator should stand here, after a space")
+		return 0, with, false, p.fail("an operator should stand here, after a space")
 	}
 	w := p.word()
 	op, ok := readOp(w)
 	switch {
 	case w == "":
-		return 0, value.Value{}, p.fail("an operator should stand here")
+		return 0, with, false, p.fail("an operator should stand here")
 	case !ok:
-		return 0, value.Value{}, p.refuse("The operator %.32q is not supported; there are eq, ne, co, sw, ew, pr, gt, ge, lt and le.", w)
+		return 0, with, false, p.refuse("The operator %.32q is not supported; there are eq, ne, co, sw, ew, pr, gt, ge, lt and le.", w)
 	}
 	p.at += len(w)
 	if op == Pr {
-		return op, value.Value{}, nil
+		return op, with, false, nil
 	}
 	spaced := p.space()
-	with, err := p.literal(spaced)
-	return op, with, err
+	with, cased, err = p.literal(spaced)
+	return op, with, cased, err
 }
 
 // literal reads a JSON string, number, true, false or null. The words are taken
-// in any case, as Entra's "True" is; only a string may follow without a space.
-func (p *parser) literal(spaced bool) (value.Value, error) {
+// in any case, for Bind to judge: cased tells of one that JSON has in lower case.
+// Only a string may follow without a space.
+func (p *parser) literal(spaced bool) (v value.Value, cased bool, err error) {
 	if p.at < len(p.s) && p.s[p.at] == '"' {
 		end := p.at + 1
 		for end < len(p.s) && p.s[end] != '"' {
@@ -296,32 +297,32 @@ func (p *parser) literal(spaced bool) (value.Value, error) {
 			end++
 		}
 		if end >= len(p.s) {
-			return value.Value{}, p.fail("a string does not end")
+			return value.Value{}, false, p.fail("a string does not end")
 		}
 		end++
 		v, err := value.Parse([]byte(p.s[p.at:end]))
 		if err != nil {
-			return value.Value{}, p.fail("this is no JSON string")
+			return value.Value{}, false, p.fail("this is no JSON string")
 		}
 		if len(v.Text()) > MaxLiteral {
-			return value.Value{}, p.refuse("A string in a filter may have at most %d bytes.", MaxLiteral)
+			return value.Value{}, false, p.refuse("A string in a filter may have at most %d bytes.", MaxLiteral)
 		}
 		p.at = end
-		return v, nil
+		return v, false, nil
 	}
 	w := p.word()
 	if !spaced || w == "" {
-		return value.Value{}, p.fail("a value should stand here: a JSON string, a number, true, false or null")
+		return value.Value{}, false, p.fail("a value should stand here: a JSON string, a number, true, false or null")
 	}
 	if len(w) > 64 {
-		return value.Value{}, p.fail("a number may have at most 64 characters")
+		return value.Value{}, false, p.fail("a number may have at most 64 characters")
 	}
-	v, err := value.Parse([]byte(strings.ToLower(w)))
+	v, err = value.Parse([]byte(strings.ToLower(w)))
 	if err != nil || v.Kind() == value.Object || v.Kind() == value.Array {
-		return value.Value{}, p.fail("a value should stand here: a JSON string, a number, true, false or null")
+		return value.Value{}, false, p.fail("a value should stand here: a JSON string, a number, true, false or null")
 	}
 	p.at += len(w)
-	return v, nil
+	return v, v.Kind() != value.Number && w != strings.ToLower(w), nil
 }
 
 // wellFormed reports whether s is an attribute's path: [URI ":"] name ["." sub].

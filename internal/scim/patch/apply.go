@@ -9,10 +9,14 @@ import (
 	"gatehouse/internal/scim/value"
 )
 
-// MaxOperations is how many operations one document takes in one PATCH, steps
-// on members aside; beyond: Invalid with Code TooLarge (413). Far more than a
+// MaxOperations is how many operations one PATCH may have, those aside that say by
+// ids who is a member; beyond: Invalid with Code TooLarge (413). Far more than a
 // user has attributes, and it bounds the work.
 const MaxOperations = 1000
+
+func tooManyOperations() error {
+	return refuse(fault.TooLarge, "A PATCH may have at most %d operations besides those that say by ids who is a member.", MaxOperations)
+}
 
 // Apply applies the operations in order to doc, a settled document of the
 // resource type that may carry `id` besides: an equal id in an operation is no
@@ -26,12 +30,12 @@ const MaxOperations = 1000
 // terms; a `remove` that selects nothing succeeds.
 //
 // Errors are *fault.Error of Kind Invalid: mutability, noTarget, invalidPath,
-// invalidFilter, invalidValue, invalidSyntax, TooLarge.
+// invalidFilter, invalidValue, invalidSyntax, tooMany, TooLarge.
 func (r Request) Apply(rt *schema.ResourceType, doc value.Value, m schema.Mode) (value.Value, schema.Report, error) {
 	if len(r.ops) > MaxOperations {
-		return value.Value{}, r.report, refuse(fault.TooLarge, "A PATCH may have at most %d operations besides those on members.", MaxOperations)
+		return value.Value{}, r.report, tooManyOperations()
 	}
-	e := editor{rt: rt, mode: m, report: r.report, id: doc.Get("id"), doc: doc.Without("id")}
+	e := editor{rt: rt, mode: m, report: r.report, id: doc.Get("id"), doc: doc.Without("id"), work: filter.MaxWork}
 	for i := range r.ops {
 		if err := e.apply(&r.ops[i]); err != nil {
 			return value.Value{}, e.report, r.ops[i].at.tell(err)
@@ -56,6 +60,7 @@ type editor struct {
 	report schema.Report
 	id     value.Value
 	doc    value.Value
+	work   filter.Budget // of all filters
 }
 
 // target is what an operation does, and where.

@@ -547,4 +547,13 @@ func TestLimits(t *testing.T) {
 		ops = append(ops, fmt.Sprintf(`{"op":"add","path":"roles","value":[{"value":"%d%s"}]}`, i, strings.Repeat("x", 4000)))
 	}
 	check(t, schema.User, base, []kase{{all, strings.Join(ops, ","), "400 tooLarge 64 KB", ""}})
+
+	// What the filters of all operations compare is one sum.
+	filter := strings.Repeat(`value co \"x\" or `, 255) + `value co \"x\"`
+	doc := `{"userName":"u","roles":[{"value":"` + strings.Repeat("é", 2000) + `"}]}`
+	one := `{"op":"remove","path":"roles[` + filter + `]"}`
+	check(t, schema.User, doc, []kase{
+		{compat, one, "=", ""},
+		{compat, strings.Repeat(one+",", 9) + one, "400 tooMany Operation 5: There is too much to compare", ""},
+	})
 }

@@ -20,6 +20,7 @@ type Choice struct {
 	id    string // of whom the operation's value names; empty: nobody
 	only  bool   // the filter is made of `eq` terms alone
 	mode  schema.Mode
+	work  *filter.Budget // of all choices of the request
 
 	at place
 }
@@ -34,13 +35,17 @@ type Picked struct {
 // Pick decides about n members, each as GET shows it. As in other attributes, a
 // remove that selects nobody succeeds, and what else selects nobody is refused
 // (noTarget) or, where the filter says by `eq` who is meant, adds. Who is a
-// member cannot become another (mutability).
+// member cannot become another (mutability). What all the choices of a request
+// look at is bounded, however often each decides (tooMany).
 func (c *Choice) Pick(n int, member func(i int) value.Value) (Picked, error) {
 	var chosen []int
 	for i := range n {
-		if c.bound.Match(member(i)) {
+		if c.bound.Match(member(i), c.work) {
 			chosen = append(chosen, i)
 		}
+	}
+	if err := c.work.Err(); err != nil {
+		return Picked{}, c.at.tell(err)
 	}
 	switch {
 	case c.verb == remove:

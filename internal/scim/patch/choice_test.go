@@ -172,6 +172,48 @@ func TestTypesAreOfWhoComes(t *testing.T) {
 	}
 }
 
+// What all choices of a request look at is one sum, however often they decide.
+func TestChoicesAreBounded(t *testing.T) {
+	op := `{"op":"remove","path":"members[` + strings.Repeat(`type sw \"x\" or `, 255) + `type sw \"x\"]"}`
+	r, err := patch.Parse(parse(t, request(op+","+op)), schema.Strict)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, steps, err := r.SplitMembers(schema.Strict)
+	if err != nil || len(steps) != 2 {
+		t.Fatalf("there are %d steps, %v", len(steps), err)
+	}
+	member := parse(t, `{"value":"a","type":"User"}`)
+	looked := 0
+	for i := 0; err == nil && i < 1000; i++ {
+		_, err = steps[i%2].Choice.Pick(1000, func(int) value.Value { looked++; return member })
+	}
+	if !fault.Coded(err, fault.TooMany) || looked < 10_000 || looked > 20_000 {
+		t.Errorf("two choices of 256 comparisons each are ended after %d looks (%v), want tooMany after 15,000", looked, err)
+	}
+}
+
+// Choices count among the operations of a PATCH; who is named by ids does not.
+func TestChoicesAreOperations(t *testing.T) {
+	choice := `{"op":"remove","path":"members[type eq \"Group\"]"},`
+	named := `{"op":"remove","path":"members[value eq \"a\"]"},{"op":"add","path":"members","value":[{"value":"a"}]},`
+	rename := `{"op":"replace","path":"displayName","value":"N"}`
+	for ops, taken := range map[string]bool{
+		strings.Repeat(choice, patch.MaxOperations-1) + strings.Repeat(named, 600) + rename: true,
+		strings.Repeat(choice, patch.MaxOperations) + rename:                                false,
+	} {
+		for _, m := range all {
+			r, err := patch.Parse(parse(t, request(ops)), m)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, _, err = r.SplitMembers(m); (err == nil) != taken || err != nil && !fault.Coded(err, fault.TooLarge) {
+				t.Errorf("%s: %d bytes of operations give %v, want them taken: %t", m, len(ops), err, taken)
+			}
+		}
+	}
+}
+
 // A refusal says which of several operations it means.
 func TestChoicesTellWhichOperation(t *testing.T) {
 	r, err := patch.Parse(parse(t, request(`{"op":"remove","path":"members"},{"op":"replace","path":"members[type eq \"Group\"]","value":{"value":"c"}}`)), schema.Strict)

@@ -84,14 +84,14 @@ func serve(t *testing.T, rt *schema.ResourceType, method, doc string, body value
 	var steps []patch.MemberOp
 	err := func() error {
 		if method != "PATCH" {
-			ids, err := patch.MemberIDs(body.Get("members"), schema.Compat)
+			ids, err := patch.ReadMembers(body.Get("members"), schema.Compat, new(schema.Report))
 			if err != nil {
 				return err
 			}
 			if len(ids) > 0 {
 				steps = []patch.MemberOp{{Kind: patch.Replace, IDs: ids}}
 			}
-			out, _, err = rt.Normalize(body, schema.Compat)
+			out, _, _, err = rt.Normalize(body, schema.Compat)
 			return err
 		}
 		r, err := patch.Parse(body, schema.Compat)

@@ -202,9 +202,12 @@ func (e *editor) selected(t target) error {
 	l := e.list(t.ref)
 	var matches []int
 	for i := range l.values {
-		if bound.Match(l.values[i]) {
+		if bound.Match(l.values[i], &e.work) {
 			matches = append(matches, i)
 		}
+	}
+	if err := e.work.Err(); err != nil {
+		return err
 	}
 	terms, only := bound.Terms()
 	if len(matches) == 0 && t.verb != remove {

@@ -39,7 +39,7 @@ type MemberOp struct {
 
 // SplitMembers parts a PATCH of a group into what concerns the document and
 // the steps that concern its members, each in order. Neither looks at the
-// other, so both together are the request.
+// other, so both together are the request. Errors are those of Apply.
 //
 // In Compat a `remove` of members that lists values removes those; in Strict
 // it clears the group, as the RFC has it; in Interop it is refused.
@@ -82,6 +82,16 @@ func (r Request) SplitMembers(m schema.Mode) (rest Request, ops []MemberOp, err 
 		if step.Kind != 0 {
 			ops = append(ops, step)
 		}
+	}
+	work, counted := filter.MaxWork, len(rest.ops)
+	for i := range ops {
+		if ops[i].Choice != nil {
+			ops[i].Choice.work = &work
+			counted++
+		}
+	}
+	if counted > MaxOperations {
+		return Request{}, nil, tooManyOperations()
 	}
 	return rest, ops, nil
 }
@@ -198,16 +208,11 @@ func listOf(v value.Value) value.Value {
 	return v
 }
 
-// MemberIDs reads the `members` of a POST or PUT body, or the value of an
+// ReadMembers reads the `members` of a POST or PUT body, or the value of an
 // operation on them: the ids, each once, in order; nil for an absent, null or
 // empty value. A member without an id is refused rather than passed over, since
 // a list that shrinks by a mistake would remove people. Errors are
-// *fault.Error, Invalid with invalidValue.
-func MemberIDs(v value.Value, m schema.Mode) ([]string, error) {
-	return ReadMembers(v, m, new(schema.Report))
-}
-
-// ReadMembers is MemberIDs that counts in the report what was bent.
+// *fault.Error, Invalid with invalidValue. The report counts what was bent.
 func ReadMembers(v value.Value, m schema.Mode, report *schema.Report) ([]string, error) {
 	list := v.Elements()
 	switch {

@@ -234,22 +234,22 @@ func TestMemberReports(t *testing.T) {
 	}
 }
 
-func TestMemberIDs(t *testing.T) {
+func TestReadMembers(t *testing.T) {
 	var many []string
 	for i := range 10_000 {
 		many = append(many, fmt.Sprintf(`{"value":"u%d"},{"value":"u%d"}`, i, i))
 	}
-	ids, err := patch.MemberIDs(parse(t, "["+strings.Join(many, ",")+"]"), schema.Compat)
+	ids, err := patch.ReadMembers(parse(t, "["+strings.Join(many, ",")+"]"), schema.Compat, new(schema.Report))
 	if err != nil || len(ids) != 10_000 || ids[9_999] != "u9999" {
 		t.Errorf("of 20,000 members, each twice, %d are read (%v)", len(ids), err)
 	}
 	for in, want := range map[string]string{`null`: "", `[]`: "", `""`: "", `[{"value":"a"},"b",{"value":"a"}]`: "a,b"} {
-		ids, err := patch.MemberIDs(parse(t, in), schema.Compat)
+		ids, err := patch.ReadMembers(parse(t, in), schema.Compat, new(schema.Report))
 		if got := strings.Join(ids, ","); err != nil || got != want {
-			t.Errorf("MemberIDs(%s) = %q, %v; want %q", in, got, err, want)
+			t.Errorf("ReadMembers(%s) = %q, %v; want %q", in, got, err, want)
 		}
 	}
-	if _, err := patch.MemberIDs(parse(t, `""`), schema.Strict); !fault.Coded(err, fault.InvalidValue) {
+	if _, err := patch.ReadMembers(parse(t, `""`), schema.Strict, new(schema.Report)); !fault.Coded(err, fault.InvalidValue) {
 		t.Errorf("strict: members \"\" gives %v", err)
 	}
 }

@@ -107,7 +107,7 @@ var (
 				continue
 			}
 			v = v.With("userName", value.Str("ana"))
-			if doc, _, err := schema.User.Normalize(v, schema.Compat); err == nil {
+			if doc, _, _, err := schema.User.Normalize(v, schema.Compat); err == nil {
 				return doc
 			}
 		}

@@ -17,7 +17,7 @@ func (n *settler) collect(v value.Value, raw []value.Value, nested bool) error {
 			a := &own[i]
 			switch {
 			case a.Apart:
-				if err := n.putApart(a, m.Value); err != nil {
+				if err := n.putApart(Ref{Attr: a}, m.Value); err != nil {
 					return err
 				}
 			case a.Mutability == ReadOnly, m.Value.IsNothing():
@@ -62,10 +62,22 @@ func (n *settler) put(slot *value.Value, name string, v value.Value) error {
 	return nil
 }
 
-// putApart keeps the value of an attribute that has no place in the document.
-// One that says nothing is kept too: who reads it tells it from none.
-func (n *settler) putApart(a *Attribute, v value.Value) error {
+// putApart keeps the value of an attribute that has no place in the document, or
+// that of a part of it, as in "members.value". A value that says nothing is kept
+// too: who reads it tells it from none.
+func (n *settler) putApart(ref Ref, v value.Value) error {
+	a := ref.Attr
 	had := n.apart.Get(a.Name)
+	if ref.Sub != nil {
+		if had.IsNothing() {
+			had = value.Value{}
+		}
+		if err := n.graft(&had, ref.Path(), []string{ref.Sub.Name}, v); err != nil {
+			return err
+		}
+		n.apart = n.apart.With(a.Name, had)
+		return nil
+	}
 	switch {
 	case had.Kind() != value.Absent && v.IsNothing():
 		return nil
@@ -106,8 +118,7 @@ func (n *settler) unknown(m value.Member, raw []value.Value) error {
 	if n.mode == Compat && raw != nil {
 		var bent Report
 		if ref, ok := n.rt.Find(m.Name, n.mode, &bent); ok && ref.Attr != nil {
-			apart := ref.Attr.Apart && ref.Sub == nil
-			if !apart && (!writable(ref) || m.Value.IsNothing()) {
+			if whole := ref.Attr.Apart && ref.Sub == nil; !whole && (!writable(ref) || m.Value.IsNothing()) {
 				return nil
 			}
 			if urn || strings.IndexByte(m.Name, '.') >= 0 {
@@ -118,8 +129,8 @@ func (n *settler) unknown(m value.Member, raw []value.Value) error {
 				return nil
 			}
 			n.report.Merge(bent)
-			if apart {
-				return n.putApart(ref.Attr, m.Value)
+			if ref.Attr.Apart {
+				return n.putApart(ref, m.Value)
 			}
 			return n.putPath(ref, m.Value, raw)
 		}
@@ -161,7 +172,7 @@ func (n *settler) putLate(raw []value.Value) {
 
 func writable(ref Ref) bool {
 	a := ref.Attr
-	return a.Mutability != ReadOnly && a.Mutability != WriteOnly && !a.Apart && ref.Leaf().Mutability != ReadOnly
+	return a.Mutability != ReadOnly && a.Mutability != WriteOnly && ref.Leaf().Mutability != ReadOnly
 }
 
 // putPath puts a value where a path leads, making the object that it leads

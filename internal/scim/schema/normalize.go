@@ -17,25 +17,20 @@ const (
 
 // Normalize brings the body of a POST or PUT into the form that is stored:
 // attributes spelled and ordered as the schema has them; without schemas, id,
-// meta, password and whatever else a client does not own (readOnly), without
-// members (see Part), and without what is unassigned; extensions
-// under their canonical URN; types as the schema says, coerced in Compat.
-// Texts are kept as they came, whatever they hold.
+// meta, password and whatever else a client does not own (readOnly), and without
+// what is unassigned; extensions under their canonical URN; types as the schema
+// says, coerced in Compat. Texts are kept as they came, whatever they hold.
+//
+// What the body says of attributes that are kept apart (see patch.ReadMembers
+// for a group's members) is returned as an object of their values as they came,
+// by the schema's names, whatever the dialect lets the body call them; Absent
+// where it says nothing of any.
 //
 // Errors are *fault.Error of Kind Invalid: invalidSyntax for the message's form
 // and unknown names (Interop), invalidValue for values, TooLarge for a document
 // beyond MaxResource. The Report counts what was bent. v is not changed, and
 // the result shares parts of it.
-func (rt *ResourceType) Normalize(v value.Value, m Mode) (value.Value, Report, error) {
-	doc, _, report, err := rt.Part(v, m)
-	return doc, report, err
-}
-
-// Part is Normalize that also returns what the body says of attributes that are
-// kept apart (see patch.ReadMembers for a group's members): an object of their
-// values as they came, by the schema's names, whatever the dialect lets the body
-// call them; Absent where it says nothing of any.
-func (rt *ResourceType) Part(v value.Value, m Mode) (doc, apart value.Value, report Report, err error) {
+func (rt *ResourceType) Normalize(v value.Value, m Mode) (doc, apart value.Value, report Report, err error) {
 	n := settler{rt: rt, mode: m}
 	if v.Kind() != value.Object {
 		return value.Value{}, value.Value{}, n.report, fault.New(fault.Invalid, fault.InvalidSyntax, "A %s is a JSON object.", rt.Name)
@@ -84,7 +79,7 @@ type settler struct {
 	mode   Mode
 	stored bool // what a connection stored in another mode must not be refused now
 	late   []late
-	apart  value.Value // see Part
+	apart  value.Value // see Normalize
 	report Report
 }
 

@@ -198,7 +198,7 @@ func TestNormalize(t *testing.T) {
 
 func checkNormal(t *testing.T, rt *schema.ResourceType, m schema.Mode, in, want, bent string) {
 	t.Helper()
-	got, report, err := rt.Normalize(parse(t, in), m)
+	got, _, report, err := rt.Normalize(parse(t, in), m)
 	text := string(got.Append(nil))
 	if err != nil {
 		f := fault.Of(err)
@@ -262,7 +262,7 @@ func TestRFCUsersAreStoredWhole(t *testing.T) {
 	for _, f := range files {
 		in := file(t, filepath.Base(f))
 		for _, m := range []schema.Mode{schema.Compat, schema.Strict} {
-			got, report, err := schema.User.Normalize(in, m)
+			got, _, report, err := schema.User.Normalize(in, m)
 			if err != nil {
 				t.Errorf("%s: %s is refused: %v", m, f, err)
 				continue
@@ -283,7 +283,7 @@ func TestRFCUsersAreStoredWhole(t *testing.T) {
 func TestNormalizeLeavesItsInputAlone(t *testing.T) {
 	in := file(t, "user-739.json")
 	before := string(in.Append(nil))
-	if _, _, err := schema.User.Normalize(in, schema.Compat); err != nil {
+	if _, _, _, err := schema.User.Normalize(in, schema.Compat); err != nil {
 		t.Fatal(err)
 	}
 	if after := string(in.Append(nil)); after != before {
@@ -344,7 +344,7 @@ func FuzzNormalize(f *testing.F) {
 		before := string(v.Append(nil))
 		for _, rt := range schema.All() {
 			m := schema.Mode(mode % 3)
-			doc, _, err := rt.Normalize(v, m)
+			doc, _, _, err := rt.Normalize(v, m)
 			if string(v.Append(nil)) != before {
 				t.Fatalf("Normalize changed its input %q", text)
 			}
@@ -363,7 +363,7 @@ func FuzzNormalize(f *testing.F) {
 }
 
 // A group's members, by whatever name a dialect takes for theirs.
-func TestPart(t *testing.T) {
+func TestApart(t *testing.T) {
 	const urn = schema.GroupURN
 	for in, want := range map[string][3]string{ // compat, strict, interop: the members, or a code
 		`"members":["a"]`:                                      {`["a"]`, `["a"]`, `["a"]`},
@@ -380,21 +380,29 @@ func TestPart(t *testing.T) {
 		`"members":["a"],"` + urn + `":{"members":["b"]}`:      {`400`, `["a"]`, `400`},
 		`"members":["a"],"` + urn + `":{"members":null}`:       {`["a"]`, `["a"]`, `400`},
 		`"` + urn + `":{"members":["b"]},"members":[]`:         {`["b"]`, `[]`, `400`},
-		`"members.value":"a","x:members":["a"],"Members.x":[]`: {``, ``, `400`},
+		`"members.value":"a","x:members":["a"],"Members.x":[]`: {`{"value":"a"}`, ``, `400`},
+		`"members.value":"a","` + urn + `:members.type":"b"`:   {`{"value":"a","type":"b"}`, ``, `400`},
+		`"members.value":"a","members.display":"A"`:            {`{"value":"a"}`, ``, `400`},
+		`"members.value":null`:                                 {``, ``, `400`},
+		`"members":null,"members.value":"a"`:                   {`{"value":"a"}`, `null`, `400`},
+		`"members.value":"a","members":[]`:                     {`{"value":"a"}`, `[]`, `400`},
+		`"members.value":"a","members":["b"]`:                  {`400`, `["b"]`, `400`},
+		`"members":["b"],"members.value":"a"`:                  {`400`, `["b"]`, `400`},
+		`"members.value":"a","` + urn + `:members.value":"b"`:  {`400`, ``, `400`},
 	} {
 		for m, want := range want {
-			doc, apart, _, err := schema.Group.Part(parse(t, `{"schemas":["`+urn+`"],"displayName":"N",`+in+`}`), schema.Mode(m))
+			doc, apart, _, err := schema.Group.Normalize(parse(t, `{"schemas":["`+urn+`"],"displayName":"N",`+in+`}`), schema.Mode(m))
 			got := string(apart.Get("members").Append(nil))
 			switch {
 			case err != nil && !fault.Coded(err, fault.InvalidSyntax):
-				t.Errorf("%s: Part(%s) fails with %v", schema.Mode(m), in, err)
+				t.Errorf("%s: Normalize(%s) fails with %v", schema.Mode(m), in, err)
 			case err != nil:
 				got = "400"
 			case apart.Get("members").Kind() == value.Absent:
 				got = ""
 			}
 			if got != want || doc.Get("members").Kind() != value.Absent {
-				t.Errorf("%s: Part(%s) gives %s and the members %s, want %s", schema.Mode(m), in, doc.Append(nil), got, want)
+				t.Errorf("%s: Normalize(%s) gives %s and the members %s, want %s", schema.Mode(m), in, doc.Append(nil), got, want)
 			}
 		}
 	}
@@ -404,7 +412,7 @@ func BenchmarkNormalize(b *testing.B) {
 	v := file(b, "user-739.json")
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, _, err := schema.User.Normalize(v, schema.Compat); err != nil {
+		if _, _, _, err := schema.User.Normalize(v, schema.Compat); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -418,14 +426,14 @@ func BenchmarkParseAndNormalize(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		if _, _, err := schema.User.Normalize(v, schema.Compat); err != nil {
+		if _, _, _, err := schema.User.Normalize(v, schema.Compat); err != nil {
 			b.Fatal(err)
 		}
 	}
 }
 
 func BenchmarkSettle(b *testing.B) {
-	v, _, err := schema.User.Normalize(file(b, "user-739.json"), schema.Compat)
+	v, _, _, err := schema.User.Normalize(file(b, "user-739.json"), schema.Compat)
 	if err != nil {
 		b.Fatal(err)
 	}

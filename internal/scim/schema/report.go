@@ -27,6 +27,7 @@ const (
 	ReadOnlyPassed               // a change to what the server owns was passed over
 	PasswordDropped              // a password was taken and forgotten
 	OperationCase                // "Replace" was read as "replace"
+	LiteralCase                  // TRUE in a filter was read as true
 	NoOperations                 // an empty list of operations was taken for no change
 	Upserted                     // a replace found nothing to replace and created it
 	RemoveListed                 // a remove took away the values that it listed, and no others
@@ -39,7 +40,7 @@ var ruleNames = [ruleCount]string{
 	"numberForString", "bareValue", "singleForMany", "manyForSingle", "emptyString", "emptyElement",
 	"duplicateValue", "pathName",
 	"unqualifiedName", "missingSlash", "cursorPaging",
-	"readOnlyPassed", "passwordDropped", "operationCase", "noOperations",
+	"readOnlyPassed", "passwordDropped", "operationCase", "literalCase", "noOperations",
 	"upserted", "removeListed", "unknownSort",
 }
 

@@ -34,7 +34,7 @@ func TestRequirements(t *testing.T) {
 	const orbit = `,"` + orbitURN + `":{"days":365}`
 	takes := func(t *testing.T, members string) {
 		t.Helper()
-		stored, _, err := planet.Normalize(parse(t, `{"schemas":["`+planetURN+`","`+orbitURN+`"],`+members+`}`), schema.Strict)
+		stored, _, _, err := planet.Normalize(parse(t, `{"schemas":["`+planetURN+`","`+orbitURN+`"],`+members+`}`), schema.Strict)
 		if want := "{" + members + "}"; err != nil || string(stored.Append(nil)) != want {
 			t.Errorf("Normalize(%s) = %s, %v, want it as it is", members, stored.Append(nil), err)
 		}
@@ -45,7 +45,7 @@ func TestRequirements(t *testing.T) {
 	}
 	refuses := func(t *testing.T, members, word string) {
 		t.Helper()
-		stored, _, err := planet.Normalize(parse(t, `{"schemas":["`+planetURN+`"],`+members+`}`), schema.Strict)
+		stored, _, _, err := planet.Normalize(parse(t, `{"schemas":["`+planetURN+`"],`+members+`}`), schema.Strict)
 		if err == nil || !strings.Contains(err.Error(), word) {
 			t.Errorf("Normalize(%s) = %s, %v, want an error with %q", members, stored.Append(nil), err, word)
 		}

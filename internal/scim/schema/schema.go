@@ -12,7 +12,6 @@ import (
 	"strings"
 
 	"gatehouse/internal/identity"
-	"gatehouse/internal/scim/value"
 )
 
 // Type is an attribute's data type (RFC 7643 §2.3).
@@ -119,26 +118,6 @@ func All() []*ResourceType { return all }
 // Schemas of messages are none of them (RFC 7644 §3.1).
 func Schemas() []*Schema { return schemas }
 
-// Lookup returns the resource type with the name, without regard to case.
-func Lookup(name string) (*ResourceType, bool) {
-	for _, rt := range All() {
-		if sameName(rt.Name, name) {
-			return rt, true
-		}
-	}
-	return nil, false
-}
-
-// SchemaByURN returns the schema with the URN, without regard to case.
-func SchemaByURN(urn string) (*Schema, bool) {
-	for _, s := range Schemas() {
-		if sameName(s.ID, urn) {
-			return s, true
-		}
-	}
-	return nil, false
-}
-
 // Find returns the sub-attribute with the name, without regard to case; nil if
 // there is none.
 func (a *Attribute) Find(name string) *Attribute {
@@ -225,17 +204,4 @@ func (s *Schema) is(urn string, m Mode) (found, alias bool) {
 		}
 	}
 	return false, false
-}
-
-// URNs returns the `schemas` of a stored document: the type's own schema and
-// the extensions that the document holds values of.
-func (rt *ResourceType) URNs(doc value.Value) []string {
-	urns := make([]string, 1, 1+len(rt.Extensions))
-	urns[0] = rt.Schema.ID
-	for _, e := range rt.Extensions {
-		if !doc.Get(e.Schema.ID).IsNothing() {
-			urns = append(urns, e.Schema.ID)
-		}
-	}
-	return urns
 }

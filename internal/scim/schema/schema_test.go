@@ -48,10 +48,11 @@ func TestSchemasAreTheRFCs(t *testing.T) {
 		"rfc7643-8.7.1-schema-enterprise_user.json": schema.EnterpriseURN,
 	} {
 		want := file(t, name)
-		s, ok := schema.SchemaByURN(strings.ToUpper(urn))
-		if !ok {
-			t.Fatalf("SchemaByURN(%q) finds nothing", strings.ToUpper(urn))
+		at := slices.IndexFunc(schema.Schemas(), func(s *schema.Schema) bool { return s.ID == urn })
+		if at < 0 {
+			t.Fatalf("there is no schema %s", urn)
 		}
+		s := schema.Schemas()[at]
 		got := s.Value("https://example.test/scim/v2")
 		for _, m := range []string{"id", "name"} {
 			if !value.Equal(got.Get(m), want.Get(m)) {
@@ -118,17 +119,6 @@ func TestRenderedSchemasHoldNoNulls(t *testing.T) {
 	}
 	if schema.Group.Value("", false).Get("schemaExtensions").Kind() != value.Absent {
 		t.Error("groups have extensions")
-	}
-}
-
-func TestLookup(t *testing.T) {
-	for name, want := range map[string]*schema.ResourceType{"User": schema.User, "user": schema.User, "GROUP": schema.Group, "Device": nil} {
-		if got, ok := schema.Lookup(name); got != want || ok != (want != nil) {
-			t.Errorf("Lookup(%q) = %v, %t", name, got, ok)
-		}
-	}
-	if _, ok := schema.SchemaByURN("urn:ietf:params:scim:api:messages:2.0:PatchOp"); ok {
-		t.Error("the schema of a message can be looked up")
 	}
 }
 
@@ -236,18 +226,6 @@ func TestResolveTakesTheLongestURN(t *testing.T) {
 			if r, ok := rt.Resolve(path, schema.Strict); !ok || r.URN != urn {
 				t.Errorf("Resolve(%q) = %q, %t; want it in %q", path, r.Path(), ok, urn)
 			}
-		}
-	}
-}
-
-func TestURNs(t *testing.T) {
-	for doc, want := range map[string][]string{
-		`{"userName":"a"}`: {schema.UserURN},
-		`{"userName":"a","` + schema.EnterpriseURN + `":{"department":"x"}}`: {schema.UserURN, schema.EnterpriseURN},
-		`{"userName":"a","` + schema.EnterpriseURN + `":null}`:               {schema.UserURN},
-	} {
-		if got := schema.User.URNs(parse(t, doc)); !slices.Equal(got, want) {
-			t.Errorf("URNs(%s) = %q, want %q", doc, got, want)
 		}
 	}
 }

@@ -74,6 +74,7 @@ var coercionTexts = map[string]string{
 	"readOnlyPassed":   "bent.read-only-passed",
 	"passwordDropped":  "bent.password-dropped",
 	"operationCase":    "bent.operation-case",
+	"literalCase":      "bent.literal-case",
 	"noOperations":     "bent.no-operations",
 	"upserted":         "bent.upserted",
 	"removeListed":     "bent.remove-listed",

@@ -273,6 +273,7 @@ var english = catalogue{
 	"bent.read-only-passed":  "A change to something that only Gatehouse changes was left out.",
 	"bent.password-dropped":  "A password came along and was thrown away: directories set no passwords here.",
 	"bent.operation-case":    "“Replace” with a capital was read as “replace”.",
+	"bent.literal-case":      "“TRUE”, “FALSE” or “NULL” in a filter was read as in lower case.",
 	"bent.no-operations":     "A change without content was taken for no change.",
 	"bent.upserted":          "A value that was to be replaced was not there yet, and was added.",
 	"bent.remove-listed":     "A removal listed values: those were removed, and no others.",

@@ -272,6 +272,7 @@ var german = catalogue{
 	"bent.read-only-passed":  "Eine Änderung an etwas, das nur Gatehouse ändert, wurde weggelassen.",
 	"bent.password-dropped":  "Ein Passwort kam mit und wurde verworfen: Verzeichnisse legen hier keine Passwörter fest.",
 	"bent.operation-case":    "„Replace“ mit großem Anfangsbuchstaben wurde als „replace“ gelesen.",
+	"bent.literal-case":      "„TRUE“, „FALSE“ oder „NULL“ in einem Filter wurde wie klein geschrieben gelesen.",
 	"bent.no-operations":     "Eine Änderung ohne Inhalt wurde als keine Änderung genommen.",
 	"bent.upserted":          "Ein Wert, der ersetzt werden sollte, war noch nicht da und wurde hinzugefügt.",
 	"bent.remove-listed":     "Eine Entfernung zählte Werte auf: Diese wurden entfernt, und keine anderen.",

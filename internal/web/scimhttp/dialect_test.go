@@ -103,6 +103,15 @@ var questions = []dialectRow{
 		"compat": {"200", "stringBoolean=1", ""},
 		"strict": {"400 invalidFilter", "", ""},
 	}},
+	{"literals in another case", `GET /Users?filter=active%20eq%20TRUE%20and%20title%20eq%20Null`, "", nil, outcomes{
+		"compat": {"200 total 3", "literalCase=2", ""},
+		"strict": {"400 invalidFilter", "", ""},
+	}},
+	{"literals in another case in path filters", "PATCH /Users/ANA", `{"op":"replace","path":"emails[primary eq True].value","value":"a2@corp.test"}`, nil, outcomes{
+		"compat": {"200", "literalCase=1", `ANA emails.0.value: "a2@corp.test"`},
+		"strict": {"400 invalidFilter", "", `ANA emails.0.value: "ana@corp.test"`},
+	}},
+	{"literals as JSON has them", `GET /Users?filter=emails[primary%20eq%20true].value%20ne%20null`, "", nil, outcomes{"compat": {"200 total 3", "", ""}}},
 	{"manager string", "PATCH /Users/ANA", `{"op":"add","path":"` + ent + `:manager","value":"BO"}`, nil, outcomes{
 		"compat": {"200", "bareValue=1", `ANA ` + ent + `|manager: {"value":"BO"}`},
 		"strict": {"400 invalidValue", "", `ANA ` + ent + `|manager: -`},
@@ -185,6 +194,30 @@ var questions = []dialectRow{
 	{"members by a URN in PUT", "PUT /Groups/TEAM", `{"schemas":["` + groupURN + `"],"displayName":"Team one","` + groupURN + `:members":[{"value":"CY"}]}`, nil, outcomes{
 		"compat":  {"200", "pathName=1", "TEAM members: CY"},
 		"strict":  {"200", "unknownSchema=1", "TEAM members: "},
+		"interop": {"400 invalidSyntax", "", "TEAM members: ANA BO"},
+	}},
+	{"a member by a path in PUT", "PUT /Groups/TEAM", `{"schemas":["` + groupURN + `"],"displayName":"Team one","members.value":"CY","members.type":"User","members.display":"Cy"}`, nil, outcomes{
+		"compat":  {"200", "singleForMany=1 pathName=2", "TEAM members: CY"},
+		"strict":  {"200", "unknownAttribute=3", "TEAM members: "},
+		"interop": {"400 invalidSyntax", "", "TEAM members: ANA BO"},
+	}},
+	{"a member by a path in POST", "POST /Groups", `{"schemas":["` + groupURN + `"],"displayName":"New","` + groupURN + `:members.value":"ANA"}`, nil, outcomes{
+		"compat":  {"201 members", "singleForMany=1 pathName=1", ""},
+		"strict":  {"201", "unknownSchema=1", ""},
+		"interop": {"400 invalidSyntax", "", ""},
+	}},
+	{"a member by a path and in a list", "PUT /Groups/TEAM", `{"schemas":["` + groupURN + `"],"displayName":"Team one","members.value":"CY","members":[{"value":"ANA"}]}`, nil, outcomes{
+		"compat":  {"400 invalidSyntax", "pathName=1", "TEAM members: ANA BO"},
+		"strict":  {"200", "unknownAttribute=1", "TEAM members: ANA"},
+		"interop": {"400 invalidSyntax", "", "TEAM members: ANA BO"},
+	}},
+	{"members by a path in a list", "PUT /Groups/TEAM", `{"schemas":["` + groupURN + `"],"displayName":"Team one","members.value":["CY"]}`, nil, outcomes{
+		"compat":  {"400 invalidValue", "singleForMany=1 pathName=1", "TEAM members: ANA BO"},
+		"strict":  {"200", "unknownAttribute=1", "TEAM members: "},
+		"interop": {"400 invalidSyntax", "", "TEAM members: ANA BO"},
+	}},
+	{"a member by a path in the value of a PATCH", "PATCH /Groups/TEAM", `{"op":"add","value":{"members.value":"CY"}}`, nil, outcomes{
+		"compat":  {"400 invalidPath", "", "TEAM members: ANA BO"},
 		"interop": {"400 invalidSyntax", "", "TEAM members: ANA BO"},
 	}},
 	{"members by a URN of SCIM 1.x in PUT", "PUT /Groups/TEAM", `{"schemas":["` + groupURN + `"],"displayName":"Team one","` + oldCore + `:members":[{"value":"CY"}]}`, nil, outcomes{

@@ -1,6 +1,10 @@
 package scimhttp
 
-import "time"
+import (
+	"time"
+
+	"gatehouse/internal/scim/filter"
+)
 
 // Time is how a time is written.
 func Time(t time.Time) string { return string(appendTime(nil, t)) }
@@ -13,6 +17,9 @@ func (h *Handler) Bound(scan, members, answer int) {
 		}
 	}
 }
+
+// BoundWork sets what the filter of one request may look at, for a test.
+func (h *Handler) BoundWork(b filter.Budget) { h.maxWork = b }
 
 // RewritePath rewrites the ids in the path of a PATCH.
 func RewritePath(path string, see func(string) string) string { return rewritePath(path, see) }

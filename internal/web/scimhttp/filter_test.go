@@ -1,12 +1,18 @@
 package scimhttp_test
 
 import (
+	"context"
 	"fmt"
+	"iter"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
 
+	"gatehouse/internal/scim/filter"
 	"gatehouse/internal/scim/value"
+	"gatehouse/internal/table"
+	"gatehouse/internal/web/scimhttp"
 )
 
 func TestUserFilters(t *testing.T) {
@@ -115,6 +121,71 @@ func TestFiltersThatLookAtTooMuch(t *testing.T) {
 	w.Bound(100, 0, 0)
 	if d := w.find("/Groups", `members.type eq "User"`).refused(400, "tooMany").text("detail"); !strings.Contains(d, "5 members") || !strings.Contains(d, "members.value") {
 		t.Errorf("the detail %q does not name the bound of members", d)
+	}
+}
+
+// TestFiltersThatCompareTooMuch: what one request compares is bounded, also where
+// there are few candidates, and however few members a group has.
+func TestFiltersThatCompareTooMuch(t *testing.T) {
+	w := newWorld(t)
+	ada := w.user("ada@example.com")
+	g := w.group("Team", ada)
+	many := func(term string) string { return strings.Repeat(term+" or ", 199) + term }
+	for _, c := range []struct{ endpoint, filter, indexed, id string }{
+		{"/Users", many(`title co "x"`), `userName eq "ada@example.com"`, ada},
+		{"/Users", `emails.value eq "ada@example.com" and (` + many(`title co "x"`) + `)`, `emails.value eq "ada@example.com" and title pr`, ""},
+		{"/Groups", many(`displayName co "x"`), `displayName eq "team"`, g},
+		{"/Groups", many(`members.value co "#"`), `members.value eq "` + ada + `"`, g},
+	} {
+		w.BoundWork(5_000)
+		if d := w.find(c.endpoint, c.filter).refused(400, "tooMany").text("detail"); !strings.Contains(d, "indexed") {
+			t.Errorf("the detail %q does not say what to do", d)
+		}
+		w.get(c.endpoint+"?sortBy=id&sortOrder=descending&filter="+url.QueryEscape(c.filter)).refused(400, "tooMany")
+		if a := w.find(c.endpoint, c.indexed); c.id == "" {
+			a.list()
+		} else {
+			a.list(c.id)
+		}
+		w.BoundWork(filter.MaxWork)
+		w.find(c.endpoint, c.filter).list()
+	}
+}
+
+// deaf is a table that does not hear of the end of a request while it is read.
+type deaf struct{ table.Table }
+
+func (d deaf) Query(ctx context.Context, part string, r table.Range) iter.Seq2[table.Item, error] {
+	return d.Table.Query(context.WithoutCancel(ctx), part, r)
+}
+
+func (d deaf) Get(ctx context.Context, keys ...table.Key) ([]table.Item, error) {
+	return d.Table.Get(context.WithoutCancel(ctx), keys...)
+}
+
+// TestQueriesEndWithTheirRequest: nothing more is looked at for a client that went
+// away, whatever the store has read already.
+func TestQueriesEndWithTheirRequest(t *testing.T) {
+	w := newWorld(t)
+	ada := w.user("ada@example.com")
+	w.group("Team", ada)
+	w.table.Table = deaf{w.table.Table}
+	for _, path := range []string{
+		"/Users?filter=title+pr", "/Users?sortBy=title", "/Users?filter=emails.value+eq+%22ada@example.com%22",
+		"/Groups?filter=externalId+pr", "/Groups?sortBy=displayName", "/Groups?filter=displayName+eq+%22team%22",
+	} {
+		ctx, cancel := context.WithCancel(context.Background())
+		r := httptest.NewRequest("GET", scimhttp.Prefix+path, nil).WithContext(ctx)
+		r.Header.Set("Authorization", "Bearer "+w.token)
+		w.table.breaks(func(op string) error {
+			if op == "query" {
+				cancel()
+			}
+			return nil
+		})
+		w.serve(r).refused(503, "")
+		cancel()
+		w.table.breaks(nil)
 	}
 }
 

@@ -20,6 +20,7 @@ import (
 	"gatehouse/internal/org"
 	"gatehouse/internal/provision"
 	"gatehouse/internal/roster"
+	"gatehouse/internal/scim/filter"
 	"gatehouse/internal/scim/schema"
 	"gatehouse/internal/scim/value"
 )
@@ -68,13 +69,14 @@ type Handler struct {
 	base string // the base URL of the service provider
 
 	maxScan, maxMembers, maxAnswer int
+	maxWork                        filter.Budget
 
 	large room
 }
 
 // New returns the handler.
 func New(c Config) *Handler {
-	return &Handler{Config: c, base: c.URL + Prefix, maxScan: maxScan, maxMembers: maxMembers, maxAnswer: maxAnswer}
+	return &Handler{Config: c, base: c.URL + Prefix, maxScan: maxScan, maxMembers: maxMembers, maxAnswer: maxAnswer, maxWork: filter.MaxWork}
 }
 
 // call is one request with who asks, and what the log is told of it.

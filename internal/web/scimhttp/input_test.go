@@ -88,6 +88,8 @@ func TestMediaTypes(t *testing.T) {
 		"*/*":                   "application/scim+json",
 		"application/scim+json": "application/scim+json",
 		"application/json":      "application/json",
+		// Both are as acceptable (RFC 9110 §12.5.1); one of them is named.
+		"application/json, text/plain, */*":       "application/json",
 		"application/json, application/scim+json": "application/scim+json",
 		"text/html": "application/scim+json",
 	} {

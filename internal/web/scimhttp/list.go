@@ -19,7 +19,8 @@ type listing struct {
 	types []listed
 	order *order // nil: that of ids, type by type
 	scan  int    // candidates that may still be looked at, where no index helps
-	limit int    // bytes of resources
+	work  filter.Budget
+	limit int // bytes of resources
 
 	total     int // matches so far; in the end, all of them
 	resources [][]byte
@@ -115,7 +116,7 @@ func (c *call) inOrder(l *listing) error {
 }
 
 func (c *call) listing(types []*schema.ResourceType, p parameters) (*listing, error) {
-	l := &listing{types: make([]listed, len(types)), limit: c.h.maxAnswer, scan: c.h.maxScan}
+	l := &listing{types: make([]listed, len(types)), limit: c.h.maxAnswer, scan: c.h.maxScan, work: c.h.maxWork}
 	var bent schema.Report // names and filter are read for each type, but were sent once
 	for i, rt := range types {
 		t := &l.types[i]

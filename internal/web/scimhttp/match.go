@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"slices"
-	"strings"
 
 	"gatehouse/internal/fault"
 	"gatehouse/internal/identity"
@@ -12,6 +11,7 @@ import (
 	"gatehouse/internal/scim/filter"
 	"gatehouse/internal/scim/schema"
 	"gatehouse/internal/scim/value"
+	"gatehouse/internal/table"
 )
 
 // A filter is answered from an index where a condition that every match fulfils
@@ -67,6 +67,25 @@ func (c *call) matches(l *listing, t *listed) error {
 	return nil // there are none
 }
 
+// look parses a rendered candidate of the query; Absent where the filter does not
+// choose it. It is where a query ends whose client went away, or that has taken
+// as much work as one request may.
+func look(ctx context.Context, l *listing, t *listed, rendered []byte) (value.Value, error) {
+	if err := ctx.Err(); err != nil {
+		return value.Value{}, err
+	}
+	v, err := value.Parse(rendered)
+	if err != nil || t.filter == nil {
+		return v, err
+	}
+	l.work.Spend(len(rendered))
+	matches := t.filter.Match(v, &l.work)
+	if err := l.work.Err(); err != nil || !matches {
+		return value.Value{}, err
+	}
+	return v, nil
+}
+
 // eachUser does something with each user whom the filter chooses, in the order
 // of ids: the user, rendered whole, parsed and as bytes that are good until the
 // next. groups is whether memberships are wanted beside what the query looks at.
@@ -75,13 +94,13 @@ func (c *call) eachUser(l *listing, t *listed, groups bool, do func(*roster.User
 	conn := c.dir.Connection().ID
 	groups = groups || t.uses("groups")
 	var room []byte
-	look := func(u *roster.User) error {
+	each := func(u *roster.User) error {
 		if !groups {
 			u.Groups = nil
 		}
 		room = c.h.appendUser(slices.Grow(room[:0], len(u.Raw)+640), u, groups)
-		v, err := value.Parse(room)
-		if err != nil || t.filter != nil && !t.filter.Match(v) {
+		v, err := look(ctx, l, t, room)
+		if err != nil || v.Kind() == value.Absent {
 			return err
 		}
 		return do(u, v, room)
@@ -104,7 +123,7 @@ func (c *call) eachUser(l *listing, t *listed, groups bool, do func(*roster.User
 			if err != nil {
 				return err
 			}
-			if err := look(&u); err != nil {
+			if err := each(&u); err != nil {
 				return err
 			}
 		}
@@ -117,13 +136,13 @@ func (c *call) eachUser(l *listing, t *listed, groups bool, do func(*roster.User
 	if l.scan -= n; l.scan < 0 {
 		return c.tooMany(l, "users", "id, userName, externalId or emails.value")
 	}
-	var one roster.User // for all of them: what look is given outlives no turn
+	var one roster.User // for all of them: what each is given outlives no turn
 	for u, err := range c.dir.Roster.AllUsers(ctx, conn) {
 		if err != nil {
 			return err
 		}
 		one = u
-		if err := look(&one); err != nil {
+		if err := each(&one); err != nil {
 			return err
 		}
 	}
@@ -200,29 +219,39 @@ func (c *call) eachGroup(l *listing, t *listed, do func(*roster.Group, value.Val
 	if err != nil {
 		return err
 	}
-	look, byID := t.uses("members"), t.filter != nil && namesMembers(t.filter) && (t.by.Attr == nil || t.by.Attr.Name != "members")
+	inside := t.uses("members")
+	var names []string // of the members that the query looks at, where it says whom it means
+	byID := t.filter != nil && (t.by.Attr == nil || t.by.Attr.Name != "members")
+	if byID {
+		names, byID = t.filter.Named("members")
+	}
 	looked := 0
 	for i := range groups {
 		g := &groups[i]
 		var members []roster.Member
-		switch {
-		case !look:
-		case byID:
-			members, err = c.named(ctx, g, t.filter)
-		default:
-			if looked += g.Count; looked > c.h.maxMembers {
-				return fault.New(fault.Invalid, fault.TooMany, "The query would have to look at more than %d members. Filter with eq alone, on members.value or on what is not about members.", c.h.maxMembers)
+		if inside {
+			ask := g.Count
+			if byID {
+				ask = min(ask, len(names))
 			}
-			members, err = c.membersOf(ctx, g)
+			if looked += ask; looked > c.h.maxMembers {
+				return fault.New(fault.Invalid, fault.TooMany, "The query would have to look at more than %d members. Say whom you mean: members.value eq \"…\", or members[value eq \"…\" and …].", c.h.maxMembers)
+			}
+			// As many as one read takes are looked up in a group of any size.
+			if byID && len(names) <= max(g.Count, table.MaxGet) {
+				members, err = c.named(ctx, g, names)
+			} else {
+				members, err = c.membersOf(ctx, g)
+			}
+			if err != nil {
+				return err
+			}
 		}
+		v, err := look(ctx, l, t, c.h.appendGroup(nil, g, members))
 		if err != nil {
 			return err
 		}
-		v, err := value.Parse(c.h.appendGroup(nil, g, members))
-		if err != nil {
-			return err
-		}
-		if t.filter != nil && !t.filter.Match(v) {
+		if v.Kind() == value.Absent {
 			continue
 		}
 		if err := do(g, v); err != nil {
@@ -285,21 +314,13 @@ func (c *call) groupCandidates(ctx context.Context, b *filter.Bound) (ids []iden
 	return ids, hasMember, err
 }
 
-// namesMembers reports whether all that the filter says of members is who they
-// are: then those whom it names can be looked up, however many there are.
-func namesMembers(b *filter.Bound) bool {
-	return b.Exact() && !slices.ContainsFunc(b.Equalities(), func(eq filter.Equality) bool {
-		return strings.HasPrefix(eq.Path, "members.") && eq.Path != "members.value"
-	})
-}
-
-// named returns those whom the filter names as members and who are. The group
-// may still list who is deleted and waits to be swept.
-func (c *call) named(ctx context.Context, g *roster.Group, b *filter.Bound) ([]roster.Member, error) {
+// named returns those of the names who are members. The group may still list who
+// is deleted and waits to be swept.
+func (c *call) named(ctx context.Context, g *roster.Group, names []string) ([]roster.Member, error) {
 	var ask []string
-	for _, eq := range b.Equalities() {
-		if _, ok := identity.ParseUser(eq.Value); ok && eq.Path == "members.value" && !slices.Contains(ask, eq.Value) {
-			ask = append(ask, eq.Value)
+	for _, id := range names {
+		if _, ok := identity.ParseUser(id); ok && !slices.Contains(ask, id) {
+			ask = append(ask, id)
 		}
 	}
 	if len(ask) == 0 {

@@ -73,7 +73,7 @@ func (c *call) normalized(rt *schema.ResourceType) (provision.Doc, value.Value, 
 	if err != nil {
 		return provision.Doc{}, value.Value{}, err
 	}
-	doc, apart, report, err := rt.Part(body, c.mode)
+	doc, apart, report, err := rt.Normalize(body, c.mode)
 	c.report = report
 	if err != nil {
 		return provision.Doc{}, value.Value{}, err
