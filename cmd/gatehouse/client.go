@@ -83,14 +83,18 @@ func clientStanding(a app.ClientView) string {
 
 type clientRotateCmd struct {
 	at
-	Org      string `required:"" help:"Id or address of the organization."`
-	Client   string `required:"" help:"Id of the client."`
-	Replaces string `help:"Id of the secret that ends as this one is made; needed where three are good. Default: none ends." placeholder:"ID"`
-	Expires  string `help:"Lifetime of the secret, such as 8760h, three years at most. Default: two years."`
+	Org      string  `required:"" help:"Id or address of the organization."`
+	Client   string  `required:"" help:"Id of the client."`
+	Replaces *string `help:"Id of the secret that ends as this one is made; needed where three are good. Default: none ends." placeholder:"ID"`
+	Expires  string  `help:"Lifetime of the secret, such as 8760h, three years at most. Default: two years."`
 }
 
 func (c *clientRotateCmd) Run(ctx context.Context, all *cli, out io.Writer) error {
-	return do(ctx, all, c.at, out, "client rotate", app.ClientArgs{Org: c.Org, Client: c.Client, Replaces: c.Replaces, Expires: c.Expires}, clientText)
+	replaced, err := named(c.Replaces)
+	if err != nil {
+		return err
+	}
+	return do(ctx, all, c.at, out, "client rotate", app.ClientArgs{Org: c.Org, Client: c.Client, Replaces: replaced, Expires: c.Expires}, clientText)
 }
 
 type clientTrustCmd struct {
@@ -117,5 +121,5 @@ type clientRevokeCmd struct {
 }
 
 func (c *clientRevokeCmd) Run(ctx context.Context, all *cli, out io.Writer) error {
-	return do(ctx, all, c.at, out, "client revoke", app.ClientArgs{Org: c.Org, Client: c.Client, Credential: c.Credential}, func(app.Done) string { return "Revoked.\n" })
+	return do(ctx, all, c.at, out, "client revoke", app.ClientArgs{Org: c.Org, Client: c.Client, Credential: c.Credential, All: c.All}, func(app.Done) string { return "Revoked.\n" })
 }

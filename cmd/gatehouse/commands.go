@@ -9,6 +9,7 @@ import (
 	"text/tabwriter"
 
 	"gatehouse/internal/app"
+	"gatehouse/internal/fault"
 )
 
 type orgCmd struct {
@@ -139,15 +140,31 @@ func columns(write func(io.Writer)) string {
 
 type connectionRotateCmd struct {
 	at
-	Org        string `required:"" help:"Id or address of the organization."`
-	Connection string `required:"" help:"Id of the connection."`
-	Replaces   string `help:"Id of the token that ends as this one is made; needed where two are good. Default: none ends." placeholder:"ID"`
-	Expires    string `help:"Lifetime of the credential, such as 8760h. Default: until it is revoked."`
+	Org        string  `required:"" help:"Id or address of the organization."`
+	Connection string  `required:"" help:"Id of the connection."`
+	Replaces   *string `help:"Id of the token that ends as this one is made; needed where two are good. Default: none ends." placeholder:"ID"`
+	Expires    string  `help:"Lifetime of the credential, such as 8760h. Default: until it is revoked."`
 }
 
 func (c *connectionRotateCmd) Run(ctx context.Context, all *cli, out io.Writer) error {
+	replaced, err := named(c.Replaces)
+	if err != nil {
+		return err
+	}
 	return do(ctx, all, c.at, out, "connection rotate",
-		app.ConnectionArgs{Org: c.Org, Connection: c.Connection, Replaces: c.Replaces, Expires: c.Expires}, credentialText)
+		app.ConnectionArgs{Org: c.Org, Connection: c.Connection, Replaces: replaced, Expires: c.Expires}, credentialText)
+}
+
+// named is what --replaces names. Given and empty, as by a script whose variable
+// is not set, it is refused: who gave it believes that something ends.
+func named(replaces *string) (string, error) {
+	switch {
+	case replaces == nil:
+		return "", nil
+	case *replaces == "":
+		return "", fault.New(fault.Invalid, "", "--replaces names nothing. Leave it away where nothing is to end.")
+	}
+	return *replaces, nil
 }
 
 type connectionRevokeCmd struct {
@@ -160,7 +177,7 @@ type connectionRevokeCmd struct {
 
 func (c *connectionRevokeCmd) Run(ctx context.Context, all *cli, out io.Writer) error {
 	return do(ctx, all, c.at, out, "connection revoke",
-		app.ConnectionArgs{Org: c.Org, Connection: c.Connection, Credential: c.Credential}, func(app.Done) string { return "Revoked.\n" })
+		app.ConnectionArgs{Org: c.Org, Connection: c.Connection, Credential: c.Credential, All: c.All}, func(app.Done) string { return "Revoked.\n" })
 }
 
 type connectionWelcomeCmd struct {

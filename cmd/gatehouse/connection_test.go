@@ -138,6 +138,16 @@ func TestExpiredCredentials(t *testing.T) {
 			t.Errorf("after %v client list prints %q of the client, want %q", step.do, line, step.want)
 		}
 	}
+	// What a script's empty variable leaves there ends nothing, and does not pass
+	// for having ended something.
+	before := gatehouse(0, append([]string{"connection", "show"}, of...)...)
+	gatehouse(1, append([]string{"connection", "revoke", "--credential", ""}, of...)...)
+	gatehouse(1, append([]string{"connection", "rotate", "--replaces", ""}, of...)...)
+	gatehouse(1, append([]string{"client", "revoke", "--credential", ""}, own...)...)
+	gatehouse(1, append([]string{"client", "rotate", "--replaces", ""}, own...)...)
+	if after := gatehouse(0, append([]string{"connection", "show"}, of...)...); after != before {
+		t.Errorf("empty ids changed the connection from\n%s\nto\n%s", before, after)
+	}
 	gatehouse(0, append([]string{"connection", "revoke", "--credential", token.Credential}, of...)...)
 	if text := gatehouse(0, append([]string{"connection", "show"}, of...)...); !strings.Contains(text, "revoked 2") || strings.Count(text, "expired 2") != 1 {
 		t.Errorf("connection show prints, after the expired token was revoked,\n%s", text)

@@ -26,7 +26,8 @@ type (
 	ClientArgs struct {
 		Org        string `json:"org"`
 		Client     string `json:"client,omitempty"`
-		Credential string `json:"credential,omitempty"` // one secret or trust; empty: the client
+		Credential string `json:"credential,omitempty"` // one secret or trust
+		All        bool   `json:"all,omitempty"`        // the client ends, with every secret and trust
 		Replaces   string `json:"replaces,omitempty"`   // the good secret that ends with the rotation; empty: none
 		Expires    string `json:"expires,omitempty"`
 	}
@@ -165,7 +166,10 @@ func (op *Operator) clientRevoke(ctx context.Context, in ClientArgs) (any, error
 	if err != nil {
 		return nil, err
 	}
-	if in.Credential == "" {
+	if err := oneOrAll(in.Credential, in.All); err != nil {
+		return nil, err
+	}
+	if in.All {
 		if err := op.App.Orgs.RevokeClient(ctx, o, c.ID); err != nil {
 			return nil, err
 		}

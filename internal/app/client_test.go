@@ -73,7 +73,8 @@ func TestClients(t *testing.T) {
 		kind    fault.Kind
 	}{
 		"another organization's":          {"client rotate", app.ClientArgs{Org: "other", Client: id}, fault.NotFound},
-		"another organization's, to end":  {"client revoke", app.ClientArgs{Org: "other", Client: id}, fault.NotFound},
+		"another organization's, to end":  {"client revoke", app.ClientArgs{Org: "other", Client: id, All: true}, fault.NotFound},
+		"neither one nor all, to end":     {"client revoke", app.ClientArgs{Org: "acme", Client: id}, fault.Invalid},
 		"another client's secret, to end": {"client revoke", app.ClientArgs{Org: "acme", Client: bare["client"].(string), Credential: secret}, fault.NotFound},
 		"keys at the metadata of a cloud": {"client trust", app.ClientTrust{Org: "acme", Client: id, Issuer: "https://i.example", Subject: "s", Keys: "https://169.254.169.254/keys"}, fault.Invalid},
 		"an issuer on this machine":       {"client trust", app.ClientTrust{Org: "acme", Client: id, Issuer: "https://localhost:8443", Subject: "s"}, fault.Invalid},
@@ -106,7 +107,7 @@ func TestClients(t *testing.T) {
 		t.Errorf("after one secret ended the credentials are %v", g)
 	}
 	// Every credential of the connection is also its clients'.
-	must("connection revoke", app.ConnectionArgs{Org: "acme", Connection: conn})
+	must("connection revoke", app.ConnectionArgs{Org: "acme", Connection: conn, All: true})
 	if g := credentials(); g[second] || g[word] {
 		t.Errorf("after all of the connection's credentials ended the clients' are %v", g)
 	}
@@ -183,7 +184,7 @@ func TestRevokeAllBesideARotation(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if _, err := do(t, op, "connection revoke", app.ConnectionArgs{Org: string(w.org.ID), Connection: conn}); err != nil {
+	if _, err := do(t, op, "connection revoke", app.ConnectionArgs{Org: string(w.org.ID), Connection: conn, All: true}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := beside.Authenticate(t.Context(), late); late == "" || !fault.Is(err, fault.Unauthorized) {

@@ -60,6 +60,7 @@ type (
 		Org        string `json:"org"`
 		Connection string `json:"connection"`
 		Credential string `json:"credential,omitempty"`
+		All        bool   `json:"all,omitempty"`      // every credential ends
 		Replaces   string `json:"replaces,omitempty"` // the good token that ends with the rotation; empty: none
 		Expires    string `json:"expires,omitempty"`
 		Welcome    string `json:"welcome,omitempty"`   // "on" or "off"
@@ -339,7 +340,10 @@ func (op *Operator) connectionRevoke(ctx context.Context, in ConnectionArgs) (an
 	if err != nil {
 		return nil, err
 	}
-	if in.Credential != "" {
+	if err := oneOrAll(in.Credential, in.All); err != nil {
+		return nil, err
+	}
+	if !in.All {
 		if err := op.App.Orgs.Revoke(ctx, o, c.ID, identity.Credential(in.Credential)); err != nil {
 			return nil, err
 		}
@@ -354,7 +358,8 @@ func (op *Operator) connectionRevoke(ctx context.Context, in ConnectionArgs) (an
 		done := true
 		for _, k := range all {
 			done = done && !k.Revoked.IsZero()
-			if err := op.App.Orgs.Revoke(ctx, o, c.ID, k.ID); err != nil {
+			// What is not there any more was forgotten meanwhile.
+			if err := op.App.Orgs.Revoke(ctx, o, c.ID, k.ID); err != nil && !fault.Is(err, fault.NotFound) {
 				return nil, err
 			}
 		}
@@ -362,6 +367,15 @@ func (op *Operator) connectionRevoke(ctx context.Context, in ConnectionArgs) (an
 			return Done{true}, nil
 		}
 	}
+}
+
+// oneOrAll refuses what ends neither one credential nor, expressly, all: a script
+// whose variable is empty must not lock a directory out.
+func oneOrAll(credential string, all bool) error {
+	if all != (credential == "") {
+		return fault.New(fault.Invalid, "", "Say which credential ends, or that all of them do.")
+	}
+	return nil
 }
 
 func (op *Operator) connectionWelcome(ctx context.Context, in ConnectionArgs) (any, error) {

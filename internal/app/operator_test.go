@@ -140,6 +140,7 @@ func TestAnOperatorsDay(t *testing.T) {
 	if shown["rate"] != 0. || shown["dialect"] != "strict" || shown["coercions"].([]any)[0].(map[string]any)["count"] != 2. {
 		t.Errorf("connection update of the rate alone answers %v", shown)
 	}
+	c.All = true
 	must("connection revoke", c)
 	if good(third["token"]) {
 		t.Error("revoking all left a credential good")
@@ -172,7 +173,9 @@ func TestCommandsRefuse(t *testing.T) {
 		{"connection rotate", app.ConnectionArgs{Org: "example", Connection: "zzzzz"}, fault.NotFound},
 		{"connection rotate", app.ConnectionArgs{Org: "example", Connection: "../.."}, fault.NotFound},
 		{"connection revoke", app.ConnectionArgs{Org: "example", Connection: conn, Credential: "zzzzzzzzzz"}, fault.NotFound},
-		{"connection revoke", app.ConnectionArgs{Org: "example", Connection: "zzzzz"}, fault.NotFound},
+		{"connection revoke", app.ConnectionArgs{Org: "example", Connection: "zzzzz", All: true}, fault.NotFound},
+		{"connection revoke", app.ConnectionArgs{Org: "example", Connection: conn}, fault.Invalid},
+		{"connection revoke", app.ConnectionArgs{Org: "example", Connection: conn, Credential: "zzzzzzzzzz", All: true}, fault.Invalid},
 		{"connection welcome", app.ConnectionArgs{Org: "example", Connection: conn, Welcome: "maybe"}, fault.Invalid},
 		{"connection welcome", app.ConnectionArgs{Org: "example", Connection: "\x00", Welcome: "on"}, fault.NotFound},
 		{"connection discovery", app.ConnectionArgs{Org: "example", Connection: conn, Discovery: "maybe"}, fault.Invalid},

@@ -288,7 +288,8 @@ func TestProofsEnd(t *testing.T) {
 }
 
 // What is known of credentials and clients that have ended is kept for KeepEnded,
-// and then by nobody; what is good stays.
+// and then by nobody, but for the credential that was used last; what is good
+// stays.
 func TestEndedCredentialsAreForgotten(t *testing.T) {
 	w := newWorld(t)
 	o, c := w.connection()
@@ -296,7 +297,7 @@ func TestEndedCredentialsAreForgotten(t *testing.T) {
 	w.secret(o, ended, 0)
 	_, revoked := w.issue(o, c.ID, 2*time.Hour)
 	expiring, _ := w.issue(o, c.ID, time.Hour)
-	w.secret(o, client, time.Hour)
+	lapsed, _ := w.secret(o, client, time.Hour)
 	standing, _ := w.secret(o, client, org.MaxSecretLife)
 	if !w.good(expiring) { // the use is recorded, and leaves the end as it was
 		t.Fatal("a new token is not good")
@@ -336,19 +337,32 @@ func TestEndedCredentialsAreForgotten(t *testing.T) {
 	w.pass(org.KeepEnded - time.Second)
 	w.mem.RemoveExpired(w.now())
 	listed(6, 2)
-	stored("TOK#"+secret.Hash(expiring), "", 0)
-	stored("CLI#"+string(client.ID), "K#", 1)
+	stored("TOK#"+secret.Hash(expiring), "", 1)
+	if w.good(expiring) || w.proves(client, lapsed) {
+		t.Error("what has expired is good")
+	}
 	w.pass(time.Second)
-	listed(2, 1) // also where the table has not removed anything yet
+	listed(3, 1) // also where the table has not removed anything yet
 	if _, err := w.orgs.Client(t.Context(), o, ended.ID); !fault.Is(err, fault.NotFound) {
 		t.Errorf("a client that ended %v ago: %v, want it not found", org.KeepEnded, err)
 	}
+	w.pass(time.Minute)
 	w.mem.RemoveExpired(w.now())
-	stored(o.Part(), "K#", 2)
+	stored(o.Part(), "K#", 3)
 	stored(o.Part(), "A#", 1)
+	stored("TOK#"+secret.Hash(expiring), "", 0)
+	stored("CLI#"+string(client.ID), "K#", 1)
+	if all, err := w.orgs.Credentials(t.Context(), o, c.ID); err != nil || all[0].LastUsed.IsZero() {
+		t.Errorf("of the connection's credentials, %+v, %v, none was ever used; the one that expired was", all, err)
+	}
 	if !w.good(token) || !w.proves(client, standing) {
 		t.Error("of what is good something was forgotten")
 	}
+	// Once another was used, the one from before goes with the next that is issued.
+	w.issue(o, c.ID, 0)
+	listed(3, 1)
+	w.mem.RemoveExpired(w.now())
+	stored(o.Part(), "K#", 3)
 }
 
 // Of a secret and the client's end, asked for at once, no secret is left.

@@ -17,8 +17,13 @@ import (
 const MaxCredentials = 2
 
 // KeepEnded is how long what is known of a credential, or of an OAuth client, is
-// kept after its end, so that admins see why a directory does not get in.
+// kept after its end, so that admins see why a directory does not get in. A
+// credential is forgotten then if another was issued since; the one that was used
+// last never is, since it tells when the directory came last.
 const KeepEnded = 90 * 24 * time.Hour
+
+// forgetAtOnce bounds the records that one commit lets go.
+const forgetAtOnce = 20
 
 // tokenPrefix lets scanners of source code recognise a leaked secret.
 const tokenPrefix = "ghsc_"
@@ -59,13 +64,31 @@ func (c Credential) kept() time.Time {
 }
 
 // forgotten returns the write of what proves the credential, so that the store
-// forgets it when the credential has expired: a minute later, since it cuts to
-// whole seconds.
-func (c Credential) forgotten(w table.Write) table.Write {
-	if c.Expires.IsZero() {
-		return w
+// forgets it some time after the credential has expired: a clock that is ahead for
+// an hour or a day takes nothing away that is good.
+func (c Credential) forgotten(w table.Write) table.Write { return w.Until(c.kept()) }
+
+// forget returns the writes by which the store forgets the records of what has
+// ended, in their time.
+func forget(all []Credential, items []table.Item, now time.Time) []table.Write {
+	last := 0
+	for i := range all {
+		if all[i].LastUsed.After(all[last].LastUsed) {
+			last = i
+		}
 	}
-	return w.Until(c.Expires.Add(time.Minute))
+	var writes []table.Write
+	for i, c := range all {
+		if len(writes) == forgetAtOnce || c.Good(now) || !items[i].Expires.IsZero() || i == last && !c.LastUsed.IsZero() {
+			continue
+		}
+		until := c.kept()
+		if until.Before(now) {
+			until = now
+		}
+		writes = append(writes, table.Replace(items[i], items[i].Data).Until(until))
+	}
+	return writes
 }
 
 // Static reports whether the credential is a static token.
@@ -241,7 +264,8 @@ func (s *Store) add(ctx context.Context, o *Org, id identity.Connection, c Crede
 		if !c.Static() {
 			record.Hash = ""
 		}
-		writes := []table.Write{table.Replace(owner, owner.Data), table.Create(credentialKey(o, id, c.ID), encode(record)).Until(record.kept())}
+		writes := []table.Write{table.Replace(owner, owner.Data), table.Create(credentialKey(o, id, c.ID), encode(record))}
+		writes = append(writes, forget(all, items, now)...)
 		if of.with != nil {
 			writes = append(writes, of.with(c)...)
 		}
@@ -314,7 +338,7 @@ func (s *Store) Revoke(ctx context.Context, o *Org, id identity.Connection, k id
 }
 
 // revocation is the writes that end a credential: what proves it is forgotten,
-// its record stays for the admins, for KeepEnded.
+// its record stays for the admins.
 func (s *Store) revocation(ctx context.Context, c Credential, it table.Item, now time.Time) ([]table.Write, error) {
 	key := proofKey(c.Client, c.ID)
 	if c.Static() {
@@ -325,7 +349,7 @@ func (s *Store) revocation(ctx context.Context, c Credential, it table.Item, now
 		return nil, fmt.Errorf("read credential: %w", err)
 	}
 	c.Revoked = now
-	writes := []table.Write{table.Replace(it, encode(c)).Until(c.kept())}
+	writes := []table.Write{table.Replace(it, encode(c))}
 	for _, p := range proof {
 		writes = append(writes, table.Delete(p))
 	}
@@ -333,7 +357,7 @@ func (s *Store) revocation(ctx context.Context, c Credential, it table.Item, now
 }
 
 // Credentials returns the connection's credentials, oldest first, among them
-// those that ended within KeepEnded.
+// those that ended within KeepEnded, and older ones until another is issued.
 func (s *Store) Credentials(ctx context.Context, o *Org, id identity.Connection) ([]Credential, error) {
 	all, _, err := s.credentials(ctx, o, id)
 	return all, err
