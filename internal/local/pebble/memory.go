@@ -7,11 +7,12 @@ import (
 )
 
 // Of a store, so much is kept in memory: a sixteenth holds its filters and
-// indexes, and the blocks that are asked for again and again. Beyond eight times
-// the least the machine's own memory does as well.
+// indexes, and the blocks that are asked for again and again. Four times the least
+// are what a program may take that nobody has set a limit for; beyond, the
+// system's own cache of files does as well.
 const (
 	cacheShare = 16
-	cacheMost  = 8 // times the least
+	cacheMost  = 4 // times the least
 )
 
 // memory is the cache of the engine's blocks, which grows and shrinks with the

@@ -39,7 +39,7 @@ func TestMemoryGrowsWithTheStore(t *testing.T) {
 		t.Fatal(err)
 	}
 	grown := p.Memory()
-	if grown < 2*least || grown > 8*least {
+	if grown < 2*least || grown > 4*least {
 		t.Errorf("with 3 MB stored the cache has %d bytes, want a sixteenth of them", grown)
 	}
 	o.SweepEvery = time.Hour

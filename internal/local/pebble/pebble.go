@@ -52,7 +52,7 @@ type Options struct {
 	// taken; 0: 64 MiB. It must hold what a flush and a compaction write.
 	Reserve uint64
 	// CacheSize is the bytes of blocks kept in memory at the least; 0: 32 MiB. They
-	// grow with the store, to a sixteenth of it and eight times as much at the most.
+	// grow with the store, to a sixteenth of it and four times as much at the most.
 	CacheSize int64
 	// MemTableSize is the bytes of fresh commits kept in memory before they are
 	// flushed, up to four times at once; 0: 8 MiB.
