@@ -209,6 +209,8 @@ func TestLargeGroups(t *testing.T) {
 	w.get("/Groups/" + g + "?excludedAttributes=members").want(200)
 	w.get("/Groups").list(g).lacks("Resources.0.members")
 	w.find("/Groups", `id eq "`+g+`" and members eq "`+ids[7]+`"`).list(g)
+	w.find("/Groups", `id eq "`+g+`" and members[(value eq "`+ids[120]+`" or value eq "`+ids[7]+`") and type eq "User"]`).list(g)
+	w.find("/Groups", `id eq "`+g+`" and members[value eq "`+ids[120]+`" or value eq "`+ids[121]+`"]`).list()
 	w.do("PATCH", "/Groups/"+g, patch(`{"op":"add","path":"members","value":[{"value":"`+ids[149]+`"}]}`)).want(204)
 }
 
