@@ -210,9 +210,7 @@ func (t *tally) look(ctx context.Context, g roster.Group, ops []MemberOp) error 
 	}
 	if !everybody {
 		slices.Sort(ids)
-		var err error
-		t.read, err = t.d.Roster.AreMembers(ctx, g.ID, slices.Compact(ids)...)
-		return err
+		return t.lookUp(ctx, g.ID, slices.Compact(ids))
 	}
 	if g.Count > t.most {
 		return tooManyLooks(t.most)
@@ -225,6 +223,28 @@ func (t *tally) look(ctx context.Context, g roster.Group, ops []MemberOp) error 
 		t.read[m.ID] = m
 		t.all = append(t.all, m)
 	}
+	return nil
+}
+
+// lookUp reads who of the ids is a member. The group may still list who is deleted
+// and waits to be swept.
+func (t *tally) lookUp(ctx context.Context, g identity.Group, ids []string) error {
+	are, err := t.d.Roster.AreMembers(ctx, g, ids...)
+	if err != nil || len(are) == 0 {
+		return err
+	}
+	var listed []roster.Member
+	for _, id := range ids {
+		if m, ok := are[id]; ok {
+			listed = append(listed, m)
+		}
+	}
+	there, err := t.d.Roster.Existing(ctx, listed...)
+	if err != nil {
+		return err
+	}
+	maps.DeleteFunc(are, func(_ string, m roster.Member) bool { return !there[m] })
+	t.read = are
 	return nil
 }
 

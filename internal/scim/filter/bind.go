@@ -123,9 +123,9 @@ func exact(n node) bool {
 }
 
 // Named returns whose values of the multi-valued attribute, one of the resource
-// type's own, the filter looks at, by their `value`. All is false where it may
-// look at others: not every comparison says by `eq` whose it is, alone or beside
-// others in brackets.
+// type's own, the filter looks at, by their `value`; one may be there twice. All
+// is false where it may look at others: not every comparison says by `eq` whose
+// it is, alone or beside others in brackets.
 func (b *Bound) Named(attr string) (names []string, all bool) {
 	return named(nil, b.root, attr)
 }
@@ -151,12 +151,8 @@ func named(names []string, n node, attr string) ([]string, bool) {
 		if !own(n.ref, attr) {
 			return names, true
 		}
-		for _, eq := range equalities(nil, n.inner) {
-			if eq.Path == attr+".value" {
-				return append(names, eq.Value), true
-			}
-		}
-		return nil, false
+		more, ok := chosen(n.inner, attr)
+		return append(names, more...), ok
 	case *comparison:
 		switch {
 		case !own(n.ref, attr):
@@ -167,6 +163,33 @@ func named(names []string, n node, attr string) ([]string, bool) {
 		return nil, false
 	}
 	return names, true
+}
+
+// chosen returns by their `value` the only ones for whom a filter in brackets can
+// hold; false where it does not name them.
+func chosen(n node, attr string) (names []string, ok bool) {
+	switch n := n.(type) {
+	case all:
+		for _, t := range n {
+			if names, ok = chosen(t, attr); ok {
+				return names, true
+			}
+		}
+	case some:
+		for _, t := range n {
+			more, ok := chosen(t, attr)
+			if !ok {
+				return nil, false
+			}
+			names = append(names, more...)
+		}
+		return names, true
+	case *comparison:
+		if n.op == Eq && !n.null && n.isText() && n.ref.Path() == attr+".value" {
+			return []string{n.text}, true
+		}
+	}
+	return nil, false
 }
 
 // own reports whether ref is the type's own attribute of the name, or a part.

@@ -2,8 +2,11 @@ package filter_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
+
+	"pgregory.net/rapid"
 
 	"gatehouse/internal/fault"
 	"gatehouse/internal/scim/filter"
@@ -310,6 +313,12 @@ func TestNamed(t *testing.T) {
 		`members[type pr and value eq "a"] or externalId pr`:   "[a]",
 		`members[value eq "a"] and members.type eq "User"`:     "",
 		`members[value eq "a" or type eq "User"]`:              "",
+		`members[value eq "a" or value eq "b"]`:                "[a b]",
+		`members[type pr and (value eq "a" or value eq "b")]`:  "[a b]",
+		`members[(value eq "a" or value eq "b") and type pr]`:  "[a b]",
+		`members[value eq "a" or value eq "b" and type pr]`:    "[a b]",
+		`members[value eq "a" or not (value eq "b")]`:          "",
+		`members[(value eq "a" or type pr) and value eq "b"]`:  "[b]",
 		`members[not (value eq "a")]`:                          "",
 		`members[value ne "a"]`:                                "",
 		`members ne "a"`:                                       "",
@@ -333,6 +342,68 @@ func TestNamed(t *testing.T) {
 			t.Errorf("%s names the members %q, want %q", in, got, want)
 		}
 	}
+}
+
+// TestNamedAreEnough: a group that holds of its members only those whom the
+// filter names is matched as the group with all of them.
+func TestNamedAreEnough(t *testing.T) {
+	ids := []string{"a", "b", "c"}
+	rapid.Check(t, func(t *rapid.T) {
+		compare := func(path string) string {
+			op := rapid.SampledFrom([]string{"eq", "eq", "eq", "ne", "sw"}).Draw(t, "op")
+			return path + " " + op + ` "` + rapid.SampledFrom(ids).Draw(t, "id") + `"`
+		}
+		// expression joins what leaf makes.
+		var expression func(depth int, leaf func() string) string
+		expression = func(depth int, leaf func() string) string {
+			kind := rapid.SampledFrom([]string{"leaf", "leaf", "and", "or", "not"}).Draw(t, "kind")
+			switch {
+			case kind == "leaf" || depth == 0:
+				return leaf()
+			case kind == "not":
+				return "not (" + expression(depth-1, leaf) + ")"
+			}
+			return "(" + expression(depth-1, leaf) + " " + kind + " " + expression(depth-1, leaf) + ")"
+		}
+		part := func() string {
+			if rapid.Bool().Draw(t, "by type") {
+				return `type eq "Group"`
+			}
+			return compare("value")
+		}
+		in := expression(2, func() string {
+			switch rapid.SampledFrom([]string{"brackets", "members", "name"}).Draw(t, "leaf") {
+			case "brackets":
+				return "members[" + expression(2, part) + "]"
+			case "members":
+				return compare("members")
+			}
+			return `displayName eq "Team"`
+		})
+		b, err := filter.Bind(mustParse(in), schema.Group, schema.Strict)
+		if err != nil {
+			t.Fatal(err)
+		}
+		names, all := b.Named("members")
+		if !all {
+			return
+		}
+		var everybody, named []value.Value
+		for _, id := range rapid.SliceOfDistinct(rapid.SampledFrom(ids), rapid.ID[string]).Draw(t, "members") {
+			m := value.Obj(value.M("value", value.Str(id)), value.M("type", value.Str(rapid.SampledFrom([]string{"User", "Group"}).Draw(t, "type"))))
+			everybody = append(everybody, m)
+			if slices.Contains(names, id) {
+				named = append(named, m)
+			}
+		}
+		match := func(members []value.Value) bool {
+			left := filter.MaxWork
+			return b.Match(value.Obj(value.M("displayName", value.Str("Team")), value.M("members", value.Arr(members...))), &left)
+		}
+		if match(everybody) != match(named) {
+			t.Errorf("%s, which names %v, is %v of a group with all its members and %v of one with those", in, names, match(everybody), match(named))
+		}
+	})
 }
 
 // What every resource of a type has, or none of them, is known without looking.

@@ -89,6 +89,10 @@ func (c *call) fail(err error) {
 		status, detail = http.StatusUnsupportedMediaType, "The body has to be application/scim+json or application/json, in UTF-8."
 	case errors.Is(err, errCoding):
 		status, detail = http.StatusUnsupportedMediaType, "The body has to come as it is: no Content-Encoding is taken, such as gzip."
+	case errors.Is(err, errSlow):
+		status = http.StatusRequestTimeout
+	case errors.Is(err, errLarge): // what clients send, and nothing to mend
+		c.h.Log.Warn("scim has no room for a large body")
 	case errors.As(err, &unsupported):
 		status, detail = http.StatusNotImplemented, unsupported.msg
 	case status >= http.StatusInternalServerError:

@@ -104,7 +104,7 @@ func TestLimitsAtTheirEdges(t *testing.T) {
 }
 
 // TestLargeBodiesAtOnce: four are served at a time, two of one organization, each
-// until it is answered; others go on.
+// until it is answered; others go on. The organization's own third is 429.
 func TestLargeBodiesAtOnce(t *testing.T) {
 	w := newWorld(t)
 	large := func(name string) string { return team(name) + strings.Repeat(" ", 1<<20) }
@@ -140,7 +140,7 @@ func TestLargeBodiesAtOnce(t *testing.T) {
 		wait.Go(func() { put(i) })
 		<-arrived
 	}
-	if a := w.do("PUT", at[4], large("Crew 4")).refused(503, ""); a.header.Get("Retry-After") != "1" {
+	if a := w.do("PUT", at[4], large("Crew 4")).refused(429, ""); a.header.Get("Retry-After") != "1" {
 		t.Errorf("an organization's third is to come again after %q, want 1", a.header.Get("Retry-After"))
 	}
 	for i := range 2 {
@@ -157,7 +157,7 @@ func TestLargeBodiesAtOnce(t *testing.T) {
 		return r
 	}
 	for _, n := range []int64{int64(len(large("Crew 4"))), -1} {
-		if a := w.serve(announced(n)).refused(503, ""); a.header.Get("Retry-After") != "1" {
+		if a := w.serve(announced(n)).refused(429, ""); a.header.Get("Retry-After") != "1" {
 			t.Errorf("the fifth of a length of %d is to come again after %q, want 1", n, a.header.Get("Retry-After"))
 		}
 	}
@@ -171,6 +171,9 @@ func TestLargeBodiesAtOnce(t *testing.T) {
 		w.do("PUT", at[4], large("")).refused(400, "invalidValue")
 	}
 	w.serve(announced(-1)).want(200)
+	if log := w.log.String(); strings.Contains(log, `"level":"ERROR"`) {
+		t.Errorf("what clients did is logged as our error: %s", log)
+	}
 }
 
 // onWire is the answer to a request whose body comes over a connection.
@@ -189,7 +192,7 @@ func TestLargeBodiesThatDribble(t *testing.T) {
 		least, most     time.Duration
 	}{
 		{10, 200, 9 * time.Second, 11 * time.Second},
-		{60, 400, 15 * time.Second, 16 * time.Second},
+		{60, 408, 15 * time.Second, 16 * time.Second},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			w := newWorld(t)
@@ -223,8 +226,11 @@ func TestLargeBodiesThatDribble(t *testing.T) {
 				})
 			}
 			time.Sleep(5 * time.Second)
-			w.do("PUT", at, team("Band")+strings.Repeat(" ", 1<<20)).refused(503, "")
+			w.do("PUT", at, team("Band")+strings.Repeat(" ", 1<<20)).refused(429, "")
 			wait.Wait()
+			if log := w.log.String(); strings.Contains(log, `"level":"ERROR"`) {
+				t.Errorf("what clients did is logged as our error: %s", log)
+			}
 			w.do("PUT", at, team("Band")+strings.Repeat(" ", 1<<20)).want(200)
 		})
 	}

@@ -209,11 +209,13 @@ func TestLargeGroups(t *testing.T) {
 	w.get("/Groups/" + g + "?excludedAttributes=members").want(200)
 	w.get("/Groups").list(g).lacks("Resources.0.members")
 	w.find("/Groups", `id eq "`+g+`" and members eq "`+ids[7]+`"`).list(g)
+	w.find("/Groups", `id eq "`+g+`" and members[(value eq "`+ids[120]+`" or value eq "`+ids[7]+`") and type eq "User"]`).list(g)
+	w.find("/Groups", `id eq "`+g+`" and members[value eq "`+ids[120]+`" or value eq "`+ids[121]+`"]`).list()
 	w.do("PATCH", "/Groups/"+g, patch(`{"op":"add","path":"members","value":[{"value":"`+ids[149]+`"}]}`)).want(204)
 }
 
 func TestManyMemberships(t *testing.T) {
-	w := newWorld(t)
+	w := newWorld(t, "strict")
 	ada, bo := w.user("ada@example.com"), w.user("bo@example.com")
 	var groups []string
 	for i := range 20 {
@@ -235,7 +237,15 @@ func TestManyMemberships(t *testing.T) {
 		}
 		w.find("/Groups", `id eq "`+g+`" and members eq "`+ada+`"`).list()
 	}
+	// A PATCH chooses from whom GET shows, too.
+	cy := w.user("cy@example.com")
+	for i, which := range []string{`value eq \"` + ada + `\"`, `value eq \"` + ada + `\" or value eq \"x\"`, `not (value eq \"` + bo + `\")`} {
+		w.do("PATCH", "/Groups/"+groups[19-i], patch(`{"op":"replace","path":"members[`+which+`]","value":{"value":"`+cy+`"}}`)).refused(400, "noTarget")
+		if got := w.members(groups[19-i]); !slices.Equal(got, []string{bo}) {
+			t.Errorf("after a refused PATCH of members[%s] the group lists %v, want %s", which, got, bo)
+		}
+	}
 	w.find("/Groups", `members eq "`+ada+`"`).list()
 	w.find("/Groups", `members eq "`+bo+`" and members eq "`+ada+`"`).list()
-	w.get("/Users").list(bo)
+	w.get("/Users").list(bo, cy)
 }

@@ -3,6 +3,7 @@ package scimhttp
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"mime"
 	"net/http"
@@ -88,8 +89,8 @@ func (c *call) read() ([]byte, error) {
 		// There is room for more when it comes: it may be announced and never sent.
 		var b bytes.Buffer
 		if _, err = b.ReadFrom(io.LimitReader(in, maxBody+1)); err == nil && b.Len() > maxBody {
-			if !c.h.large.enter(c.who.Org.ID) {
-				return nil, &fault.Error{Kind: fault.Unavailable, Msg: "Too many large bodies at once. Try again.", Retry: time.Second}
+			if err := c.h.large.enter(c.who.Org.ID); err != nil {
+				return nil, err
 			}
 			c.large = true
 			err = c.rest(&b, in)
@@ -108,7 +109,14 @@ func (c *call) read() ([]byte, error) {
 	return text, nil
 }
 
-var errSlow = fault.New(fault.Invalid, "", "The body came too slowly: what is beyond %d bytes has %d seconds.", maxBody, largeTime/time.Second)
+// errSlow is a 408 (RFC 9110 §15.5.9). The other two say that there is no room:
+// errOwnLarge where the organization itself has taken what it may.
+var (
+	errSlow     = fault.New(fault.Invalid, "", "The body came too slowly: what is beyond %d bytes has %d seconds.", maxBody, largeTime/time.Second)
+	errOwnLarge = &fault.Error{Kind: fault.Throttled, Retry: time.Second,
+		Msg: fmt.Sprintf("The organization has %d requests with a body of more than %d bytes under way, and may have no more. Try again when one of them is answered.", largeEach, maxBody)}
+	errLarge = &fault.Error{Kind: fault.Unavailable, Retry: time.Second, Msg: "Too many large bodies at once. Try again."}
+)
 
 // rest reads on in a large body, for largeTime at most. In Lambda, where no
 // connection has a deadline, the body is there as a whole.
@@ -132,20 +140,23 @@ type room struct {
 	of  map[identity.Org]int // those that have any
 }
 
-// enter reports whether there is room for one more of the organization: what it
-// sends slowly leaves half of the room to others.
-func (r *room) enter(o identity.Org) bool {
+// enter takes room for one more of the organization: what it sends slowly leaves
+// half of the room to others. Without room it is errOwnLarge or errLarge.
+func (r *room) enter(o identity.Org) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.all >= largeAtOnce || r.of[o] >= largeEach {
-		return false
+	switch {
+	case r.of[o] >= largeEach:
+		return errOwnLarge
+	case r.all >= largeAtOnce:
+		return errLarge
 	}
 	if r.of == nil {
 		r.of = map[identity.Org]int{}
 	}
 	r.all++
 	r.of[o]++
-	return true
+	return nil
 }
 
 func (r *room) leave(o identity.Org) {
