@@ -60,7 +60,8 @@ type editor struct {
 	report schema.Report
 	id     value.Value
 	doc    value.Value
-	work   filter.Budget // of all filters
+	work   filter.Budget // of all that is compared
+	keys   schema.Keys
 }
 
 // target is what an operation does, and where.

@@ -2,8 +2,10 @@ package patch_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"gatehouse/internal/fault"
 	"gatehouse/internal/scim/patch"
@@ -556,4 +558,60 @@ func TestLimits(t *testing.T) {
 		{compat, one, "=", ""},
 		{compat, strings.Repeat(one+",", 9) + one, "400 tooMany Operation 5: There is too much to compare", ""},
 	})
+}
+
+// roles are n roles, or as many with another case, in the reverse order.
+func roles(form string, n int, other bool) string {
+	out := make([]string, n)
+	for i := range out {
+		out[i] = fmt.Sprintf(form, i)
+	}
+	if other {
+		slices.Reverse(out)
+		return strings.ReplaceAll(strings.Join(out, ","), "é", "É")
+	}
+	return strings.Join(out, ",")
+}
+
+// Lists that are compared with lists, operation for operation: each text is
+// folded once, and what is compared is bounded.
+func TestManyValuesAreComparedCheaply(t *testing.T) {
+	const text, object = `"é%d"`, `{"value":"é%d"}`
+	long := `{"value":"é%d` + strings.Repeat("é", 300) + `"}`
+	times := func(n int, op, values string) string {
+		return strings.Repeat(fmt.Sprintf(`,{"op":%q,"path":"roles","value":[%s]}`, op, values), n)
+	}
+	for _, c := range []struct {
+		what string
+		m    schema.Mode
+		ops  string
+		want string
+	}{
+		{"added", schema.Compat, roles(text, 100, false) + `]}` + times(999, "add", roles(text, 100, true)), ""},
+		{"added as objects", schema.Strict, roles(object, 100, false) + `]}` + times(600, "add", roles(object, 100, true)), ""},
+		{"added to long ones", schema.Strict, roles(long, 90, false) + `]}` + times(999, "add", `{"value":"é0"}`), ""},
+		{"said for themselves", schema.Compat, roles(text, 100, false) + `]}` + times(999, "replace", roles(text, 100, true)), ""},
+		{"not there", schema.Compat, roles(text, 100, false) + `]}` + times(100, "remove", roles(`"ü%d"`, 100, true)), ""},
+		{"not there, again and again", schema.Compat, roles(text, 100, false) + `]}` + times(999, "remove", roles(`"ü%d"`, 100, true)), fault.TooMany},
+	} {
+		r, err := patch.Parse(parse(t, request(`{"op":"add","path":"roles","value":[`+c.ops)), c.m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		start := time.Now()
+		out, _, err := r.Apply(schema.User, parse(t, `{"userName":"u"}`), c.m)
+		got := ""
+		if err != nil {
+			got = fault.Of(err).Code
+		}
+		if got != c.want || err == nil && len(out.Get("roles").Elements()) < 90 {
+			t.Errorf("values %s: %d roles and %v, want %q", c.what, len(out.Get("roles").Elements()), err, c.want)
+		}
+		// Compared one by one they take half a minute.
+		if took := time.Since(start); took > 8*time.Second {
+			t.Errorf("values %s take %v", c.what, took)
+		} else {
+			t.Logf("values %s take %v", c.what, took)
+		}
+	}
 }

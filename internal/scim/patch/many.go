@@ -1,6 +1,8 @@
 package patch
 
 import (
+	"slices"
+
 	"gatehouse/internal/fault"
 	"gatehouse/internal/scim/filter"
 	"gatehouse/internal/scim/schema"
@@ -92,24 +94,45 @@ func (e *editor) many(t target) error {
 		return err
 	}
 	l := e.list(t.ref)
+	if err := e.compares(len(values), len(l.values)+len(values), 8); err != nil {
+		return err
+	}
+	keys := make([]schema.Key, len(l.values), len(l.values)+len(values))
+	for i, v := range l.values {
+		keys[i] = e.keys.Of(t.ref.Attr, v)
+		if err := e.compares(1, keys[i].Size(), 1); err != nil {
+			return err
+		}
+	}
 	for _, v := range values {
-		i := t.ref.Attr.Index(l.values, v)
+		key := e.keys.Of(t.ref.Attr, v)
+		i := slices.Index(keys, key)
 		switch {
 		case i < 0:
 			l.append(v)
-		case v.Kind() == value.Object:
-			l.change(i, union(t.ref.Attr, l.values[i], v), v)
+			keys = append(keys, key)
+		case v.Kind() == value.Object: // which leaves its key what it was
+			l.change(i, e.union(t.ref.Attr, l.values[i], v), v)
 		}
 	}
 	return e.store(l)
 }
 
+// compares spends what it takes to compare n values with m others, each bytes
+// of the budget.
+func (e *editor) compares(n, m, each int) error {
+	if e.work.Spend(n * m * each) {
+		return nil
+	}
+	return refuse(fault.TooMany, "There is too much to compare: the values that the operations list together with those that there are. Send fewer in one request.")
+}
+
 // union is v with the parts of more that it lacks or that differ. What is the
 // same but for its case stays as it is: the value is there already.
-func union(a *schema.Attribute, v, more value.Value) value.Value {
+func (e *editor) union(a *schema.Attribute, v, more value.Value) value.Value {
 	for _, m := range more.Members() {
 		old := v.Get(m.Name)
-		if old.Kind() == value.String && m.Value.Kind() == value.String && a.Find(m.Name).Same(old.Text(), m.Value.Text()) {
+		if sub := a.Find(m.Name); old.Kind() == value.String && m.Value.Kind() == value.String && e.keys.Text(sub, old.Text()) == e.keys.Text(sub, m.Value.Text()) {
 			continue
 		}
 		v = v.With(m.Name, m.Value)
@@ -140,9 +163,16 @@ func (e *editor) removeMany(t target) error {
 		return err
 	}
 	l := e.list(t.ref)
+	if err := e.compares(len(values), len(l.values), 64); err != nil {
+		return err
+	}
+	listed := make([][]part, len(values))
+	for i, v := range values {
+		listed[i] = e.meant(t.ref.Attr, v)
+	}
 	out := l.values[:0]
 	for _, v := range l.values {
-		if !listed(t.ref.Attr, values, v) {
+		if !among(listed, e.parts(t.ref.Attr, v)) {
 			out = append(out, v)
 		}
 	}
@@ -153,26 +183,47 @@ func (e *editor) removeMany(t target) error {
 	return nil
 }
 
-// listed reports whether v is meant by one of the values: it has every part
-// that is given, or is the same text.
-func listed(a *schema.Attribute, values []value.Value, v value.Value) bool {
-	for _, w := range values {
-		if a.Type != schema.Complex {
-			if a.Index([]value.Value{v}, w) == 0 {
-				return true
-			}
-			continue
+// part is a sub-attribute with its value as values are compared, or all that an
+// element is that has none.
+type part struct {
+	of   *schema.Attribute
+	text string
+	on   bool
+	kind value.Kind
+}
+
+func (e *editor) parts(a *schema.Attribute, v value.Value) []part {
+	if a.Type != schema.Complex {
+		return []part{e.partOf(a, v)}
+	}
+	out := make([]part, 0, len(v.Members()))
+	for _, m := range v.Members() {
+		if sub := a.Find(m.Name); sub != nil {
+			out = append(out, e.partOf(sub, m.Value))
 		}
-		same := len(w.Members()) > 0
-		for _, m := range w.Members() {
-			sub, o := a.Find(m.Name), v.Get(m.Name)
-			// A display text is for people: it does not tell values apart.
-			if m.Name == "display" && len(w.Members()) > 1 {
-				continue
-			}
-			same = same && o.Kind() == m.Value.Kind() && o.Bool() == m.Value.Bool() && sub.Same(o.Text(), m.Value.Text())
-		}
-		if same {
+	}
+	return out
+}
+
+func (e *editor) partOf(a *schema.Attribute, v value.Value) part {
+	return part{a, e.keys.Text(a, v.Text()), v.Bool(), v.Kind()}
+}
+
+// meant are the parts by which an operation says which value it lists. A display
+// text is for people: it does not tell values apart, unless it is all there is.
+func (e *editor) meant(a *schema.Attribute, v value.Value) []part {
+	parts := e.parts(a, v)
+	if len(parts) < 2 {
+		return parts
+	}
+	return slices.DeleteFunc(parts, func(p part) bool { return p.of.Name == "display" })
+}
+
+// among reports whether one of those that are listed means the value with the
+// parts: it has every part that is given.
+func among(listed [][]part, parts []part) bool {
+	for _, given := range listed {
+		if len(given) > 0 && !slices.ContainsFunc(given, func(p part) bool { return !slices.Contains(parts, p) }) {
 			return true
 		}
 	}

@@ -1,6 +1,8 @@
 package schema
 
 import (
+	"slices"
+
 	"gatehouse/internal/scim/value"
 )
 
@@ -197,6 +199,7 @@ func (n *settler) many(ref Ref, v value.Value) (value.Value, error) {
 		return value.Value{}, invalid("%s takes at most %d values.", ref.Path(), ref.Attr.Most())
 	}
 	out := make([]value.Value, 0, len(list))
+	var keys []Key // of out; one value alone is compared with none
 	for _, e := range list {
 		if e.IsNothing() {
 			continue
@@ -209,7 +212,14 @@ func (n *settler) many(ref Ref, v value.Value) (value.Value, error) {
 			n.report.Add(EmptyElement)
 			continue
 		}
-		if i := ref.Attr.Index(out, e); i >= 0 {
+		i := -1
+		if len(list) > 1 {
+			key := n.keys.Of(ref.Attr, e)
+			if i = slices.Index(keys, key); i < 0 {
+				keys = append(keys, key)
+			}
+		}
+		if i >= 0 {
 			n.report.Add(DuplicateValue)
 			// The one that stays must not lose that its twin was preferred.
 			if e.Get("primary").Bool() && !out[i].Get("primary").Bool() {
@@ -247,34 +257,4 @@ func hollow(a *Attribute, e value.Value) bool {
 		}
 	}
 	return true
-}
-
-// Index returns the place of the element among list that counts as e, -1 if
-// there is none: the same type and value (RFC 7643 §2.4), or where the
-// attribute has no value, everything the same but primary. All are in stored
-// form.
-func (a *Attribute) Index(list []value.Value, e value.Value) int {
-	val := a.Find("value")
-	v := e.Get("value")
-	for i := range list {
-		switch {
-		case a.Type != Complex:
-			if list[i].Kind() == e.Kind() && a.Same(list[i].Text(), e.Text()) && list[i].Bool() == e.Bool() {
-				return i
-			}
-		case val != nil && v.Kind() != value.Absent:
-			o := list[i].Get("value")
-			if o.Kind() == v.Kind() && val.Same(o.Text(), v.Text()) && a.sameType(list[i], e) {
-				return i
-			}
-		case value.Equal(list[i].Without("primary"), e.Without("primary")):
-			return i
-		}
-	}
-	return -1
-}
-
-func (a *Attribute) sameType(x, y value.Value) bool {
-	t := a.Find("type")
-	return t == nil || t.Same(x.Get("type").Text(), y.Get("type").Text())
 }

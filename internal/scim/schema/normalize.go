@@ -81,6 +81,7 @@ type settler struct {
 	late   []late
 	apart  value.Value // see Normalize
 	report Report
+	keys   Keys
 }
 
 func invalid(format string, args ...any) error {

@@ -133,7 +133,7 @@ func (a *Attribute) Same(x, y string) bool {
 	switch {
 	case x == y:
 		return true
-	case a.CaseExact || a.Type == Binary:
+	case a.exact():
 		return false
 	case ascii(x) && ascii(y):
 		// What identity.Fold does to ASCII, without making copies.
@@ -141,6 +141,9 @@ func (a *Attribute) Same(x, y string) bool {
 	}
 	return identity.Fold(x) == identity.Fold(y)
 }
+
+// exact reports whether texts are the same byte by byte only.
+func (a *Attribute) exact() bool { return a.CaseExact || a.Type == Binary }
 
 func ascii(s string) bool {
 	for i := range len(s) {
