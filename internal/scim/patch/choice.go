@@ -20,10 +20,15 @@ type Choice struct {
 	id    string // of whom the operation's value names; empty: nobody
 	only  bool   // the filter is made of `eq` terms alone
 	mode  schema.Mode
-	work  *filter.Budget // of all choices of the request
+	work  *filter.Budget // of all choices of the request, each time that they decide
+	anew  int            // of the first of them: how often it may still begin anew
 
 	at place
 }
+
+// rounds is how often the choices of a request may decide with a whole budget:
+// as often as a change that reads all members is tried.
+const rounds = 8
 
 // Picked is what a Choice comes to.
 type Picked struct {
@@ -36,8 +41,13 @@ type Picked struct {
 // remove that selects nobody succeeds, and what else selects nobody is refused
 // (noTarget) or, where the filter says by `eq` who is meant, adds. Who is a
 // member cannot become another (mutability). What all the choices of a request
-// look at is bounded, however often each decides (tooMany).
+// look at is bounded (tooMany). They decide in order, and may do so anew: when the
+// first one does, what they looked at before counts no more, the first eight times.
 func (c *Choice) Pick(n int, member func(i int) value.Value) (Picked, error) {
+	if c.anew > 0 {
+		c.anew--
+		*c.work = filter.MaxWork
+	}
 	var chosen []int
 	for i := range n {
 		if c.bound.Match(member(i), c.work) {

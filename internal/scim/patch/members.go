@@ -83,10 +83,14 @@ func (r Request) SplitMembers(m schema.Mode) (rest Request, ops []MemberOp, err 
 			ops = append(ops, step)
 		}
 	}
-	work, counted := filter.MaxWork, len(rest.ops)
+	var work *filter.Budget
+	counted := len(rest.ops)
 	for i := range ops {
-		if ops[i].Choice != nil {
-			ops[i].Choice.work = &work
+		if c := ops[i].Choice; c != nil {
+			if work == nil {
+				work, c.anew = new(filter.Budget), rounds
+			}
+			c.work = work
 			counted++
 		}
 	}
