@@ -21,10 +21,14 @@ type Choice struct {
 	only  bool   // the filter is made of `eq` terms alone
 	mode  schema.Mode
 	work  *filter.Budget // of all choices of the request, each time that they decide
-	first bool           // of them: it begins anew
+	anew  int            // of the first of them: how often it may still begin anew
 
 	at place
 }
+
+// rounds is how often the choices of a request may decide with a whole budget:
+// as often as a change that reads all members is tried.
+const rounds = 8
 
 // Picked is what a Choice comes to.
 type Picked struct {
@@ -38,9 +42,10 @@ type Picked struct {
 // (noTarget) or, where the filter says by `eq` who is meant, adds. Who is a
 // member cannot become another (mutability). What all the choices of a request
 // look at is bounded (tooMany). They decide in order, and may do so anew: when the
-// first one does, what they looked at before counts no more.
+// first one does, what they looked at before counts no more, the first eight times.
 func (c *Choice) Pick(n int, member func(i int) value.Value) (Picked, error) {
-	if c.first {
+	if c.anew > 0 {
+		c.anew--
 		*c.work = filter.MaxWork
 	}
 	var chosen []int

@@ -87,8 +87,8 @@ func (r Request) SplitMembers(m schema.Mode) (rest Request, ops []MemberOp, err 
 	counted := len(rest.ops)
 	for i := range ops {
 		if c := ops[i].Choice; c != nil {
-			if c.first = work == nil; c.first {
-				work = new(filter.Budget)
+			if work == nil {
+				work, c.anew = new(filter.Budget), rounds
 			}
 			c.work = work
 			counted++
