@@ -107,8 +107,10 @@ func (c *serveCmd) Run(ctx context.Context, all *cli, out io.Writer) error {
 	if all.Table != "" {
 		return fault.New(fault.Invalid, "", "A table on AWS is served by its stack's functions. Leave --table away to serve a data folder.")
 	}
+	// Little lives between requests, so collections come often: half as many take a
+	// few percent less CPU and some ten megabytes more memory.
 	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(gcPercent)
+		debug.SetGCPercent(200)
 	}
 	return local.Serve(ctx, local.Options{
 		Data: local.Folder(c.Data), Listen: c.Listen, URL: c.URL, Client: c.Client, Ready: c.Ready, Demo: c.Demo || c.Ready != "",

@@ -44,7 +44,6 @@ func (t *Table) commitAll() {
 			ride = true
 		case <-sweep.C:
 			t.sweep()
-			t.fitMemory()
 		}
 		list, last := t.queue.take(t.group.requests[:0])
 		t.group.requests = list

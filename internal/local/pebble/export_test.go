@@ -12,6 +12,3 @@ func (t *Table) Waiting() int {
 	}
 	return n
 }
-
-// Memory returns how many bytes of blocks are kept in memory at the most.
-func (t *Table) Memory() int64 { return t.memory.size.Load() }

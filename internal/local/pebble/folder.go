@@ -226,7 +226,7 @@ func (t *Table) engineOptions() *engine.Options {
 		Logger:              t.events,
 		EventListener:       t.events.listener(),
 		FormatMajorVersion:  engine.FormatNewest, // older ones lose commits behind a damaged byte of the log without a word
-		Cache:               t.memory.cache,
+		CacheSize:           t.o.CacheSize,
 		MemTableSize:        t.o.MemTableSize,
 		// Four: a burst goes on while one table is being flushed.
 		MemTableStopWritesThreshold: 4,

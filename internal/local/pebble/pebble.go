@@ -51,8 +51,7 @@ type Options struct {
 	// Reserve is how many bytes of the disk must be free for a commit to be
 	// taken; 0: 64 MiB. It must hold what a flush and a compaction write.
 	Reserve uint64
-	// CacheSize is the bytes of blocks kept in memory at the least; 0: 32 MiB. They
-	// grow with the store, to a sixteenth of it and four times as much at the most.
+	// CacheSize is the bytes of blocks kept in memory; 0: 32 MiB.
 	CacheSize int64
 	// MemTableSize is the bytes of fresh commits kept in memory before they are
 	// flushed, up to four times at once; 0: 8 MiB.
@@ -87,7 +86,6 @@ type Table struct {
 	lock   *engine.Lock
 	log    *slog.Logger
 	events *events
-	memory *memory
 
 	// The engine is exchanged when its log could not be written, so every call
 	// holds the gate while it uses it.
@@ -131,16 +129,13 @@ func Open(dir string, o Options) (*Table, error) {
 		dir:    dir,
 		log:    o.Logger,
 		events: &events{log: o.Logger},
-		memory: newMemory(o.CacheSize),
 		queue:  queue{wake: make(chan struct{}, 1)},
 		feed:   newFeed(o.Subscriptions),
 		ended:  make(chan struct{}),
 	}
 	if err := t.openFolder(); err != nil {
-		t.memory.cache.Unref()
 		return nil, err
 	}
-	t.fitMemory()
 	go t.commitAll()
 	return t, nil
 }
@@ -156,7 +151,6 @@ func (t *Table) Close() error {
 	defer t.gate.Unlock()
 	err := closeEngine(t.db)
 	t.db = nil
-	t.memory.cache.Unref()
 	return errors.Join(err, t.lock.Close())
 }
 
