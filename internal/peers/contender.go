@@ -181,6 +181,7 @@ func startOurs(ctx context.Context, e environment) (*running, error) {
 	binary := filepath.Join(e.dir, "gatehouse")
 	build := exec.CommandContext(ctx, "go", "build", "-ldflags=-s -w", "-o", binary, "./cmd/gatehouse")
 	build.Dir = e.root
+	build.Env = append(os.Environ(), "CGO_ENABLED=0") // as make build has it
 	if out, err := build.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("building Gatehouse: %w\n%s", err, out)
 	}
