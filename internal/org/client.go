@@ -80,12 +80,9 @@ func (s *Store) CreateClient(ctx context.Context, o *Org, id identity.Connection
 	for {
 		// Written anew as it was: of several who make clients at once, each reads
 		// what the one before has made.
-		owner, err := s.table.Get(ctx, connectionKey(o, id))
+		owner, err := s.connectionItem(ctx, o, id)
 		if err != nil {
-			return Client{}, fmt.Errorf("read connection: %w", err)
-		}
-		if len(owner) == 0 {
-			return Client{}, notFound("connection")
+			return Client{}, err
 		}
 		all, _, err := s.clients(ctx, o)
 		if err != nil {
@@ -98,7 +95,7 @@ func (s *Store) CreateClient(ctx context.Context, o *Org, id identity.Connection
 		}
 		c := Client{ID: identity.MintClient(), Connection: id, Name: name, Created: s.now().UTC().Truncate(time.Millisecond)}
 		_, err = s.table.Commit(ctx,
-			table.Replace(owner[0], owner[0].Data),
+			table.Replace(owner, owner.Data),
 			table.Create(clientKey(o, id, c.ID), encode(c)),
 			table.Create(clientOwnerKey(c.ID), encode(holder{Org: o.ID, Connection: id})))
 		if table.Conflicts(err) {

@@ -46,15 +46,12 @@ func (s *Store) UpdateConnection(ctx context.Context, o *Org, id identity.Connec
 		return Connection{}, notFound("connection")
 	}
 	for {
-		items, err := s.table.Get(ctx, connectionKey(o, id))
+		item, err := s.connectionItem(ctx, o, id)
 		if err != nil {
-			return Connection{}, fmt.Errorf("read connection: %w", err)
-		}
-		if len(items) == 0 {
-			return Connection{}, notFound("connection")
+			return Connection{}, err
 		}
 		var was Connection
-		if err := decode(items[0], &was); err != nil {
+		if err := decode(item, &was); err != nil {
 			return Connection{}, err
 		}
 		c := was
@@ -70,7 +67,7 @@ func (s *Store) UpdateConnection(ctx context.Context, o *Org, id identity.Connec
 			s.cache.forget(o.ID, id) // changed elsewhere, perhaps
 			return c, nil
 		}
-		_, err = s.table.Commit(ctx, table.Replace(items[0], encode(c)))
+		_, err = s.table.Commit(ctx, table.Replace(item, encode(c)))
 		s.cache.forget(o.ID, id) // also where the answer was lost: it may have happened
 		if table.Conflicts(err) {
 			continue

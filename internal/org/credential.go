@@ -183,16 +183,7 @@ func (s *Store) issue(ctx context.Context, o *Org, id identity.Connection, lifet
 		return "", Credential{}, err
 	}
 	of.limit = MaxCredentials
-	of.owner = func() (table.Item, error) {
-		items, err := s.table.Get(ctx, connectionKey(o, id))
-		if err == nil && len(items) == 0 {
-			err = notFound("connection")
-		}
-		if err != nil {
-			return table.Item{}, fmt.Errorf("read connection: %w", err)
-		}
-		return items[0], nil
-	}
+	of.owner = func() (table.Item, error) { return s.connectionItem(ctx, o, id) }
 	of.with = func(c Credential) []table.Write {
 		return []table.Write{c.forgotten(table.Create(tokenKey(c.Hash), encode(holder{Org: o.ID, Connection: id, Credential: c.ID, Expires: c.Expires})))}
 	}

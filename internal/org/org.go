@@ -349,6 +349,18 @@ func (s *Store) Connection(ctx context.Context, o *Org, id identity.Connection) 
 	return c, err
 }
 
+// connectionItem is Connection for who writes it anew.
+func (s *Store) connectionItem(ctx context.Context, o *Org, id identity.Connection) (table.Item, error) {
+	items, err := s.table.Get(ctx, connectionKey(o, id))
+	if err != nil {
+		return table.Item{}, fmt.Errorf("read connection: %w", err)
+	}
+	if len(items) == 0 {
+		return table.Item{}, notFound("connection")
+	}
+	return items[0], nil
+}
+
 // Connections returns the organization's connections in the order of ids. The
 // connection manual is not among them: it has no settings.
 func (s *Store) Connections(ctx context.Context, o *Org) ([]Connection, error) {
